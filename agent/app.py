@@ -1,0 +1,281 @@
+"""Builds the rooms from the settings, and supervises them.
+
+Tasks are nested against the flow of records, so that leaving them is the order of shutdown: first the sources
+stop, then what they read is committed, then the sinks drain, then the spool closes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from agent.batch import NS, Container
+from agent.engine.changes import Change, EngineBack, EngineLost
+from agent.engine.client import EngineClient
+from agent.engine.containers import ContainerFacts
+from agent.engine.discovery import Discovery
+from agent.engine.endpoint import resolve
+from agent.engine.own import read_traces
+from agent.http.server import HttpServer
+from agent.labels import LabelOptions, read_labels
+from agent.losses import Cause, Losses
+from agent.metrics import Metrics
+from agent.pipeline.describe import describe
+from agent.settings import Settings
+from agent.sinks.base import Sink
+from agent.sinks.deadletter import DeadLetters
+from agent.sinks.health import SinkHealth
+from agent.sinks.runner import Runner
+from agent.source.logs import Surroundings
+from agent.source.readers import Beginning, Readers
+from agent.spool import Spool, SpoolConfig, Subscriber
+from agent.supervise import supervise
+from agent.terminal import Progress
+
+log = logging.getLogger(__name__)
+
+MEMORY = "memory"
+_EPOCH = "watching-since"
+_REPORT_EVERY_S = 5.0
+
+
+class Stop(Exception):
+    """It is time to stop reading."""
+
+
+async def run(settings: Settings, sinks: Sequence[Sink[Any]]) -> int:
+    """Ship until SIGTERM or ^C, then drain; the exit status. A second signal ends the process at once.
+
+    Raises DockferryError when it cannot begin.
+    """
+    stopping = asyncio.Event()
+    with _signals(stopping):
+        return await Agent(settings, sinks).run(stopping)
+
+
+@contextlib.contextmanager
+def _signals(stopping: asyncio.Event) -> Iterator[None]:
+    """The first signal sets `stopping`; after that they have their default effect."""
+    loop = asyncio.get_running_loop()
+
+    def default() -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_DFL)
+
+    def stop(number: signal.Signals) -> None:
+        log.info("%s: stopping; once more ends at once", number.name)
+        stopping.set()
+        default()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop, number)
+    try:
+        yield
+    finally:
+        default()
+
+
+class Agent:
+    """One running agent: its parts, and how they fare (`agent.http.status.Status`)."""
+
+    def __init__(self, settings: Settings, sinks: Sequence[Sink[Any]]) -> None:
+        self.metrics = Metrics()
+        self.engine_connected = False
+        self.engine = "not reached yet"
+        self._settings = settings
+        self._sinks = sinks
+        self._state = None if settings.state == MEMORY else Path(settings.state)
+        self._losses = Losses(self.metrics)
+        self._runners: dict[str, Runner] = {}
+        self._spool: Spool
+        self._client: EngineClient
+        self._readers: Readers
+        self._began = time.monotonic()
+        self._clock_offset_ns = 0
+        self._host = socket.gethostname()
+        self._complaints: set[tuple[str, str]] = set()
+
+    @property
+    def sinks(self) -> Mapping[str, SinkHealth]:
+        return {name: runner.health for name, runner in self._runners.items()}
+
+    @property
+    def spool_degraded(self) -> str | None:
+        return self._spool.degraded
+
+    async def run(self, stopping: asyncio.Event) -> int:
+        """Ship until `stopping` is set, then drain; the exit status."""
+        if self._state is None:
+            log.warning("DOCKFERRY_STATE is memory: what is not delivered when the agent ends is lost")
+        endpoint = resolve(self._settings.docker)
+        async with (
+            self._open_spool() as self._spool,
+            self._listening(),
+            asyncio.TaskGroup() as group,
+        ):
+            self._runners = self._make_runners()
+            runners = [
+                group.create_task(self._supervise(f"sink {name}", runner.run), name=f"sink {name}")
+                for name, runner in self._runners.items()
+            ]
+            reports = group.create_task(self._report(), name="reports")
+            async with EngineClient(endpoint, docker=self._settings.docker) as self._client:
+                await self._read(stopping)
+            await self._drain(runners)
+            reports.cancel()
+        self._losses.flush(time.monotonic())
+        return 0
+
+    def _open_spool(self) -> AbstractAsyncContextManager[Spool]:
+        settings = self._settings
+        return Spool.open(
+            SpoolConfig(self._state, settings.memory_max_bytes, settings.spool_max_bytes),
+            [Subscriber(sink.target.name, sink.options.on_full or settings.on_full) for sink in self._sinks],
+            metrics=self.metrics,
+            losses=self._losses,
+        )
+
+    @contextlib.asynccontextmanager
+    async def _listening(self) -> AsyncIterator[None]:
+        if self._settings.http is None:
+            yield
+        else:
+            async with HttpServer(self._settings.http, self, self.metrics):
+                yield
+
+    def _make_runners(self) -> dict[str, Runner]:
+        directory = self._state / "dead-letter" if self._state else None
+        return {
+            sink.target.name: Runner(
+                sink,
+                self._spool.reader(sink.target.name),
+                metrics=self.metrics,
+                losses=self._losses,
+                dead_letters=DeadLetters(directory, sink.target.name),
+            )
+            for sink in self._sinks
+        }
+
+    async def _supervise(self, part: str, run: Callable[[], Awaitable[None]]) -> None:
+        await supervise(part, run, self.metrics)
+
+    async def _report(self) -> None:
+        while True:
+            await asyncio.sleep(_REPORT_EVERY_S)
+            self._losses.flush(time.monotonic())
+
+    async def _read(self, stopping: asyncio.Event) -> None:
+        """Discover and read, until `stopping`; what was read is then on its way into the spool."""
+        around = Surroundings(
+            client=self._client,
+            hand_on=self._spool.put,
+            metrics=self.metrics,
+            losses=self._losses,
+            max_line_bytes=self._settings.max_line_bytes,
+            now=time.monotonic,
+            clock=lambda: time.time_ns() + self._clock_offset_ns,
+        )
+        discovery = Discovery(self._client, settings=self._settings, own=read_traces(), metrics=self.metrics)
+        try:
+            async with asyncio.TaskGroup() as sources:
+                self._readers = Readers(
+                    around,
+                    sources,
+                    describe=self._describe,
+                    cursors=self._spool.cursors,
+                    forget=self._spool.forget,
+                    supervise=self._supervise,
+                )
+                sources.create_task(_stop_on(stopping), name="stop")
+                await self._supervise("discovery", partial(discovery.run, self._apply))
+        except* Stop:
+            pass
+
+    async def _apply(self, change: Change) -> None:
+        match change:
+            case EngineBack(version):
+                self.engine_connected, self.engine = True, str(version)
+                self._host = version.name or self._host
+                now_ns = await self._client.now_ns()
+                self._clock_offset_ns = now_ns - time.time_ns()
+                self._readers.beginning = await self._beginning(now_ns)
+            case EngineLost(why):
+                self.engine_connected, self.engine = False, why
+            case _:
+                pass
+        await self._readers.apply(change)
+
+    async def _beginning(self, now_ns: int) -> Beginning:
+        saved = self._spool.recall(_EPOCH)
+        if saved is None:
+            saved = b"%d" % (now_ns - int((time.monotonic() - self._began) * NS))
+            await self._spool.remember(_EPOCH, saved)
+        return Beginning(int(saved), self._settings.backlog)
+
+    def _describe(self, facts: ContainerFacts) -> Container:
+        labels, problems = LabelOptions(), list[str]()
+        if self._settings.label_config:
+            labels, problems = read_labels(facts.labels, container_name=facts.name)
+        names = {sink.target.name for sink in self._sinks}
+        problems += [
+            f"container {facts.name}: label dockferry.sinks: there is no sink {name!r}"
+            for name in labels.sinks or ()
+            if name not in names
+        ]
+        for problem in problems:
+            if (facts.id, problem) not in self._complaints:
+                self._complaints.add((facts.id, problem))
+                log.warning("%s; ignored", problem)
+        selects = {sink.target.name: sink.options.select for sink in self._sinks}
+        return describe(facts, labels, self._settings, host=self._host, selects=selects)
+
+    async def _drain(self, runners: Sequence[asyncio.Task[None]]) -> None:
+        """Let the sinks have what was read, within the grace."""
+        grace = self._settings.shutdown_grace
+        with Progress() as progress:
+            async with progress.ticking(self._waiting):
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(grace):
+                        await self._spool.flush()
+                        self._spool.seal()
+                        await asyncio.wait(runners)
+        for runner in runners:
+            runner.cancel()
+        for name in self._runners:
+            self._tell_what_waits(name)
+
+    def _waiting(self) -> str:
+        lags = {name: self._spool.reader(name).lag().records for name in self._runners}
+        return "stopping; waiting to be delivered: " + ", ".join(f"{name} {n}" for name, n in lags.items())
+
+    def _tell_what_waits(self, name: str) -> None:
+        lag = self._spool.reader(name).lag()
+        if not lag.records:
+            return
+        if self._state is not None:
+            log.info("%d records wait in the spool for sink %s, until the next start", lag.records, name)
+            return
+        self._losses.record(
+            Cause.SHUTDOWN,
+            container="*",
+            sink=name,
+            now=time.monotonic(),
+            first_ns=lag.oldest_ns or 0,
+            last_ns=time.time_ns(),
+            records=lag.records,
+        )
+
+
+async def _stop_on(stopping: asyncio.Event) -> None:
+    await stopping.wait()
+    raise Stop

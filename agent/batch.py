@@ -1,0 +1,157 @@
+"""Batch: the columns that move through the house. Container: the constants of their records.
+
+A batch is some consecutive records of one container and stream. What differs from record to record is a
+column; what does not is said once, in the `Container`, and encoded once per stream and format.
+"""
+
+from __future__ import annotations
+
+import enum
+import functools
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+#: What a record costs in memory beside its message: two objects and their places in three columns.
+RECORD_OVERHEAD_BYTES = 160
+NS = 1_000_000_000
+
+
+class Stream(enum.Enum):
+    """The two outputs of a container; the value is the name in a record."""
+
+    STDOUT = "stdout"
+    STDERR = "stderr"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Container:
+    """Who wrote: identity and constant metadata of one container, as the sinks send them along.
+
+    `sinks` names those that get its records; None: all. A change (a rename) makes a new one. `constants` is
+    where encoders keep what they made of it, by format.
+    """
+
+    id: str
+    name: str
+    image: str
+    tag: str
+    host: str
+    image_id: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict)
+    project: str | None = None
+    service: str | None = None
+    sinks: Sequence[str] | None = None
+    constants: dict[Any, bytes] = field(default_factory=dict, init=False, repr=False)
+
+    def to_json(self) -> bytes:
+        """Every field but `constants`, keys sorted: equal for equal metadata."""
+        return orjson.dumps(
+            {
+                "id": self.id,
+                "name": self.name,
+                "image": self.image,
+                "tag": self.tag,
+                "host": self.host,
+                "image_id": self.image_id,
+                "labels": dict(self.labels),
+                "env": dict(self.env),
+                "project": self.project,
+                "service": self.service,
+                "sinks": self.sinks,
+            },
+            option=orjson.OPT_SORT_KEYS,
+        )
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Container:
+        """The inverse of `to_json`."""
+        return cls(**orjson.loads(data))
+
+    def fingerprint(self) -> str:
+        """32 hex digits, equal for equal metadata."""
+        return hashlib.blake2b(self.to_json(), digest_size=16).hexdigest()
+
+
+@dataclass(slots=True, eq=False)
+class Batch:
+    """Consecutive records of one container and stream, as columns of equal length.
+
+    timestamps  ns since the epoch, as the Engine stamped them
+    messages    the lines' bytes, without the newline; not necessarily UTF-8
+    ordinals    place among the lines of that stream and timestamp; None: all 0
+    truncated   the rows that were cut at `DOCKFERRY_MAX_LINE_BYTES`
+    times       the timestamps as RFC 3339 text, where the source had them; else made on demand
+    encoded     one encoding of the whole batch by format name, shared by every sink of that format
+    undecodable how many messages an encoder of text found not to be UTF-8
+    """
+
+    container: Container
+    stream: Stream
+    timestamps: Sequence[int]
+    messages: Sequence[bytes]
+    ordinals: Sequence[int] | None = None
+    truncated: frozenset[int] = frozenset()
+    times: Sequence[bytes] | None = None
+    encoded: dict[str, bytes] = field(default_factory=dict, repr=False)
+    undecodable: int = 0
+
+    def __len__(self) -> int:
+        return len(self.messages)
+
+    @property
+    def size(self) -> int:
+        """Bytes this batch holds in memory, its encodings included."""
+        return (
+            sum(map(len, self.messages))
+            + len(self.messages) * RECORD_OVERHEAD_BYTES
+            + sum(map(len, self.encoded.values()))
+        )
+
+    def rows(self, start: int, stop: int) -> Batch:
+        """The records `start` to `stop` (exclusive) as a batch of their own."""
+        return Batch(
+            container=self.container,
+            stream=self.stream,
+            timestamps=self.timestamps[start:stop],
+            messages=self.messages[start:stop],
+            ordinals=None if self.ordinals is None else self.ordinals[start:stop],
+            truncated=frozenset(row - start for row in self.truncated if start <= row < stop),
+            times=None if self.times is None else self.times[start:stop],
+        )
+
+    def rfc3339(self) -> Sequence[bytes]:
+        """The timestamps as the Engine writes them: UTC, nine fraction digits, `Z`."""
+        if self.times is None:
+            self.times = list(map(rfc3339, self.timestamps))
+        return self.times
+
+    def ids(self) -> list[bytes]:
+        """The records' ids: the same for the same line however often it is read.
+
+        Container (20 hex digits), `o` or `e` for the stream, timestamp in ns, and `-k` for the k-th further
+        line of that stream and timestamp.
+        """
+        prefix = f"{self.container.id[:20]}{self.stream.value[3]}".encode()
+        if self.ordinals is None:
+            return [b"%b%d" % (prefix, stamp) for stamp in self.timestamps]
+        return [
+            b"%b%d-%d" % (prefix, stamp, place) if place else b"%b%d" % (prefix, stamp)
+            for stamp, place in zip(self.timestamps, self.ordinals, strict=True)
+        ]
+
+
+def rfc3339(stamp: int) -> bytes:
+    """A time in ns since the epoch as `2026-11-23T06:13:46.489633114Z`."""
+    seconds, fraction = divmod(stamp, NS)
+    return b"%b.%09dZ" % (_second(seconds), fraction)
+
+
+@functools.lru_cache(maxsize=256)
+def _second(seconds: int) -> bytes:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S").encode()

@@ -1,0 +1,1 @@
+"""A batch → the bytes of one format; shared by the sinks that speak it. No I/O."""

@@ -1,0 +1,1 @@
+"""Which containers exist: endpoint, client, discovery."""

@@ -1,0 +1,1 @@
+"""What the agent tells of itself over HTTP, and how `dockferry health` asks for it."""

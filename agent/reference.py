@@ -1,0 +1,181 @@
+"""docs/reference.md, made of the declarations: `python -m agent.reference` prints it (`make docs`).
+
+The same input gives the same bytes: nothing here depends on time, machine or what else is installed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from typing import Final
+
+from agent.errors import DockferryError, UsageError
+from agent.given import FILE_SUFFIX, PREFIX, SINK_PREFIX
+from agent.labels import PREFIX as LABEL_PREFIX
+from agent.labels import LabelOptions
+from agent.losses import Cause
+from agent.metrics import Metrics
+from agent.options import Option, declared
+from agent.settings import DOCKER, Settings
+from agent.sinks import Scheme, schemes
+from agent.sinks.base import SinkOptions, TlsOptions
+
+TITLES: Final = {
+    "containers": "Which containers",
+    "source": "How they are read",
+    "records": "What is in a record",
+    "state": "What is kept, and how much",
+    "process": "The agent itself",
+    "batch": "Requests",
+    "retry": "When a receiver does not answer",
+    "tls": "TLS (sinks that speak it)",
+}
+INTRO: Final = f"""\
+# Reference
+
+Made by `make docs` from the declarations in the code, and tested to be what they say: change those, not this.
+
+Dockferry is configured by environment variables and container labels alone. Sizes take
+`KiB MiB GiB kB MB GB`, durations `ms s m h d`, lists are comma-separated. A selector is `name=web-*`,
+`image=…`, `label=key`, `label=key=glob`, `project=…`, `service=…`, or a bare name glob. A name that is not
+known is an error that suggests the nearest one, and all errors are told together.
+
+## Environment variables
+
+Each one may carry the suffix `{FILE_SUFFIX}`: its value is then read from that file, without the newline at
+its end, as Docker provides secrets. A variable that is empty counts as unset.
+
+`{SINK_PREFIX}<NAME>` holds a sink's URL, one variable for each sink; the name, in lower case, is what
+metrics, logs and the label `{LABEL_PREFIX}sinks` call it. Without any, and none on the command line,
+records are printed (`console:`).
+
+Docker's own variables mean what they mean to the Docker CLI:
+{", ".join(f"`{name}`" for name in DOCKER[:-1])}.
+"""
+LABELS: Final = f"""\
+## Container labels
+
+What a container may say of itself, unless `{PREFIX}LABEL_CONFIG` is `false`. A label that does not parse is
+reported once and ignored.
+"""
+SINKS: Final = """\
+## Sink URLs
+
+`scheme[+transport]://[user:password@]host[:port]/path?option=value`, percent-escaped where need be. Each
+secret option may be given as `<option>_file` instead: read from that file.
+
+### Options of every sink
+"""
+LOSSES: Final = """\
+## Losses
+
+What is lost all the same is counted in `dockferry_lost_records_total` by cause, and reported in the log with
+container and time range. Silence means nothing was lost.
+"""
+METRICS: Final = """\
+## Metrics
+
+At `/metrics`. The label `container` is the container's name, `sink` the sink's.
+"""
+STATUS: Final = (
+    ("0", "all went well; a signal to end was obeyed and the sinks have got what was read"),
+    (str(DockferryError.exit_code), "something failed: the Engine, a sink, the state directory"),
+    (str(UsageError.exit_code), "what was typed or set is wrong; nothing was begun"),
+    ("130", "^C"),
+)
+
+
+def variable(entry: Option) -> str:
+    """A setting as one sets it."""
+    return PREFIX + entry.name.upper()
+
+
+def by_group(entries: Iterable[Option]) -> Iterator[tuple[str, list[Option]]]:
+    """The options under their groups' titles, in order of first appearance."""
+    order: dict[str, int] = {}
+    entries = list(entries)
+    for entry in entries:
+        order.setdefault(entry.group, len(order))
+    for group, members in groupby(sorted(entries, key=lambda entry: order[entry.group]), lambda e: e.group):
+        yield TITLES.get(group, ""), list(members)
+
+
+def own_options(options: type[SinkOptions]) -> Iterator[Option]:
+    """What a sink takes beside the options of every sink, or with another default."""
+    common = {entry.name: entry for group in (SinkOptions, TlsOptions) for entry in declared(group)}
+    for entry in declared(options):
+        if entry.name not in common or entry.default != common[entry.name].default:
+            yield entry
+
+
+def kinds_of_sink() -> list[tuple[Scheme, list[str]]]:
+    """Each sink once, with all the schemes it serves; those of other packages too."""
+    found: dict[object, tuple[Scheme, list[str]]] = {}
+    for scheme in schemes():
+        found.setdefault(scheme.sink, (scheme, []))[1].append(scheme.name)
+    return list(found.values())
+
+
+def reference() -> str:
+    """The page, Markdown."""
+    return "\n".join([*_settings(), *_sinks(), *_what_is_counted()])
+
+
+def _settings() -> Iterator[str]:
+    yield INTRO
+    for title, entries in by_group(declared(Settings)):
+        yield f"### {title}\n"
+        yield from _table(entries, "variable", PREFIX, upper=True)
+    yield LABELS
+    yield from _table(declared(LabelOptions), "label", LABEL_PREFIX)
+
+
+def _sinks() -> Iterator[str]:
+    yield SINKS
+    yield from _table([*declared(SinkOptions)], "option")
+    yield "### Options of sinks that speak TLS\n"
+    yield from _table(declared(TlsOptions), "option")
+    for scheme, names in kinds_of_sink():
+        if not scheme.sink.__module__.startswith("agent.sinks."):
+            continue  # another package's, installed here by chance
+        yield f"### {', '.join(f'`{name}`' for name in names)}\n\n{scheme.summary}\n"
+        own = list(own_options(scheme.options))
+        if own:
+            yield from _table(own, "option")
+        if issubclass(scheme.options, TlsOptions):
+            yield "Besides: the options of every sink, and those for TLS.\n"
+
+
+def _what_is_counted() -> Iterator[str]:
+    yield METRICS
+    rows = [(_code(m.name), m.kind, ", ".join(map(_code, m.labels)), m.help) for m in Metrics().declared]
+    yield from _grid(("metric", "kind", "labels", "meaning"), rows)
+    yield LOSSES
+    yield from _grid(("cause", "meaning"), [(_code(cause.value), cause.meaning) for cause in Cause])
+    yield "## Exit status\n"
+    yield from _grid(("status", "meaning"), STATUS)
+
+
+def _table(entries: Iterable[Option], what: str, prefix: str = "", *, upper: bool = False) -> Iterator[str]:
+    rows = [
+        (
+            _code(prefix + (entry.name.upper() if upper else entry.name)),
+            entry.kind.name.replace("|", " \\| "),
+            "required" if entry.required else _code(entry.show_default()),
+            entry.help + (f", for example {_code(entry.example)}" if entry.example else ""),
+        )
+        for entry in entries
+    ]
+    yield from _grid((what, "value", "default", "meaning"), rows)
+
+
+def _grid(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    yield "\n".join(f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *rows]) + "\n"
+
+
+def _code(text: str) -> str:
+    return f"`{text.replace('|', chr(92) + '|')}`" if text else ""
+
+
+if __name__ == "__main__":
+    print(reference(), end="")

@@ -1,0 +1,207 @@
+"""Every DOCKFERRY_* variable, declared once; the only reader of the environment.
+
+`Settings.load(os_environ())` gives the settings of one start or raises SettingsError with every fault. The
+environment is an argument everywhere else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeAlias
+
+from agent.errors import DockferryError, SettingsError
+from agent.given import Given
+from agent.options import (
+    BOOLEAN,
+    DURATION,
+    PATH,
+    SIZE,
+    WORDS,
+    GiB,
+    Kind,
+    MiB,
+    choice,
+    declared,
+    duration,
+    load,
+    option,
+    show_duration,
+)
+from agent.selectors import SELECTORS, Selector
+from agent.tag import TAG, Tag
+
+#: What Docker's own client obeys, and the home directory in which it finds its contexts.
+DOCKER = (
+    "DOCKER_HOST",
+    "DOCKER_CONTEXT",
+    "DOCKER_CERT_PATH",
+    "DOCKER_TLS_VERIFY",
+    "DOCKER_CONFIG",
+    "DOCKER_API_VERSION",
+    "HOME",
+)
+MEMORY = "memory"
+
+AcceptSink: TypeAlias = Callable[[str, str], object]
+
+
+def os_environ() -> Mapping[str, str]:
+    """The process's environment: the one place that reads it."""
+    return dict(os.environ)
+
+
+def _backlog(text: str) -> float | None:
+    word = text.strip().lower()
+    if word in {"none", "all"}:
+        return 0.0 if word == "none" else None
+    try:
+        return duration(text)
+    except ValueError:
+        raise ValueError("none, all, or a duration such as 10m") from None
+
+
+def _show_backlog(value: float | None) -> str:
+    return "all" if value is None else show_duration(value) if value else "none"
+
+
+def _listen(text: str) -> tuple[str, int] | None:
+    if text.strip().lower() == "off":
+        return None
+    host, colon, port = text.strip().rpartition(":")
+    if not colon or not port.isdigit() or int(port) > 65535:
+        raise ValueError("an address such as 127.0.0.1:9469, or off")
+    return host.strip("[]") or "0.0.0.0", int(port)  # noqa: S104 - ":9469" means every address
+
+
+def _show_listen(value: tuple[str, int] | None) -> str:
+    return "off" if value is None else show_address(*value)
+
+
+def show_address(host: str, port: int) -> str:
+    """`127.0.0.1:9469`, `[::1]:9469`."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+BACKLOG: Kind[float | None] = Kind("none|all|duration", _backlog, _show_backlog)
+LISTEN: Kind[tuple[str, int] | None] = Kind("address", _listen, _show_listen)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The settings of one start. Sizes are bytes, durations seconds.
+
+    sinks    the sinks' URLs by lower-case name, in the variables' order, then those of the command line;
+             never empty
+    origins  by variable, where its value comes from, for `dockferry config`: `environment`, `file /run/…`,
+             `command line` or `default`
+    docker   Docker's own variables (and HOME, where its contexts are) as they were set
+    """
+
+    state: str = option(
+        PATH, "/var/lib/dockferry", help="directory of spool and cursors, or `memory`", group="state"
+    )
+    source: str = option(
+        choice("auto", "logs", "attach"), "auto", help="how a container's output is read", group="source"
+    )
+    backlog: float | None = option(
+        BACKLOG, 0.0, help="of containers already running when first seen", example="10m", group="source"
+    )
+    include: tuple[Selector, ...] = option(
+        SELECTORS, (), help="only these containers", example="name=web-*,project=shop", group="containers"
+    )
+    exclude: tuple[Selector, ...] = option(
+        SELECTORS, (), help="all but these containers", example="label=noisy", group="containers"
+    )
+    opt_in: bool = option(
+        BOOLEAN, False, help="only containers with the label dockferry.enable=true", group="containers"
+    )
+    scope: str = option(
+        choice("host", "project"),
+        "host",
+        help="`project`: only the agent's own Compose project (sidecar)",
+        group="containers",
+    )
+    tag: Tag = option(
+        TAG, Tag.parse("{{.Name}}"), help="the records' tag, in the markup of --log-opt tag", group="records"
+    )
+    labels: tuple[str, ...] = option(
+        WORDS, (), help="container labels to send along (globs)", example="com.example.*", group="records"
+    )
+    env: tuple[str, ...] = option(
+        WORDS, (), help="container environment variables to send along (globs)", group="records"
+    )
+    label_config: bool = option(
+        BOOLEAN, True, help="whether containers may configure themselves by label", group="containers"
+    )
+    memory_max_bytes: int = option(SIZE, 64 * MiB, help="batches held in memory", group="state")
+    spool_max_bytes: int = option(SIZE, GiB, help="batches held on disk", group="state")
+    on_full: str = option(
+        choice("drop_oldest", "block"), "drop_oldest", help="what a full spool does", group="state"
+    )
+    max_line_bytes: int = option(
+        SIZE, MiB, help="longer lines are cut, marked `truncated` and counted", group="records"
+    )
+    shutdown_grace: float = option(
+        DURATION, 10.0, help="longest wait for the sinks when stopping", group="process"
+    )
+    http: tuple[str, int] | None = option(
+        LISTEN,
+        ("127.0.0.1", 9469),
+        help="where /healthz, /readyz and /metrics listen, or `off`",
+        group="process",
+    )
+    log_level: str = option(
+        choice("debug", "info", "warning", "error"), "info", help="the agent's own log", group="process"
+    )
+    log_format: str = option(
+        choice("text", "json"), "text", help="the agent's own log, on stderr", group="process"
+    )
+    sinks: Mapping[str, str] = field(default_factory=dict, repr=False)  # URLs hold secrets
+    origins: Mapping[str, str] = field(default_factory=dict, repr=False)
+    docker: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def directory(self) -> Path | None:
+        """Where the spool lives; None in memory mode."""
+        return None if self.state == MEMORY else Path(self.state)
+
+    @classmethod
+    def load(
+        cls,
+        environ: Mapping[str, str],
+        urls: Sequence[str] = (),
+        *,
+        accept: AcceptSink = lambda _name, _url: None,
+    ) -> Settings:
+        """The settings `environ` asks for, and the sinks of the command line's `urls` besides.
+
+        accept  is shown every sink's name and URL, and raises DockferryError for one that will not do: so
+                that its faults are told together with those of the variables
+        Raises SettingsError with every fault found.
+        """
+        given = Given.read(environ, [entry.name for entry in declared(cls)])
+        given.add_urls(urls)
+        problems = list(given.problems)
+        docker = {name: environ[name] for name in DOCKER if environ.get(name)}
+        for name, url in given.sinks.items():
+            with _noted(problems):
+                accept(name, url)
+        fixed = {"sinks": given.sinks, "origins": given.origins, "docker": docker}
+        with _noted(problems):
+            settings = load(cls, given.texts, describe=given.variable, **fixed)
+            if not problems:
+                return settings
+        raise SettingsError(problems)
+
+
+@contextlib.contextmanager
+def _noted(problems: list[str]) -> Iterator[None]:
+    """Faults inside are added to `problems`, and the rest goes on."""
+    try:
+        yield
+    except DockferryError as error:
+        problems += str(error).splitlines()

@@ -1,0 +1,108 @@
+"""A reader for every container there is: started, told, and let go as discovery tells of them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass
+
+from agent.batch import NS, Container
+from agent.engine.changes import Appeared, Change, Died, EngineBack, EngineLost, Gone, Renamed, Started
+from agent.engine.containers import ContainerFacts
+from agent.source.cursor import Cursor
+from agent.source.logs import LogsReader, Surroundings
+
+log = logging.getLogger(__name__)
+
+Supervise = Callable[[str, Callable[[], Awaitable[None]]], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """Where a container that was never read is begun to be read.
+
+    epoch_ns  when the agent began to watch this Engine, for the first time with its present state; the Engine's
+              time. A container made later is read whole.
+    backlog   of one that ran already then: seconds before that time; None: all
+    """
+
+    epoch_ns: int
+    backlog: float | None
+
+    def cursor(self, facts: ContainerFacts) -> Cursor:
+        if facts.created_ns >= self.epoch_ns or facts.partial:
+            return Cursor()
+        if not facts.running:
+            return Cursor(since=self.epoch_ns)
+        return Cursor() if self.backlog is None else Cursor(since=self.epoch_ns - int(self.backlog * NS))
+
+
+class Readers:
+    """`apply` each change; set `beginning` before the first. The readers are tasks of `tasks`."""
+
+    def __init__(
+        self,
+        around: Surroundings,
+        tasks: asyncio.TaskGroup,
+        *,
+        describe: Callable[[ContainerFacts], Container],
+        cursors: Mapping[str, bytes],
+        forget: Callable[[Collection[str]], Awaitable[None]],
+        supervise: Supervise,
+    ) -> None:
+        self.beginning = Beginning(0, None)
+        self._around = around
+        self._describe = describe
+        self._cursors = cursors
+        self._forget = forget
+        self._supervise = supervise
+        self._readers: dict[str, LogsReader] = {}
+        self._tasks = tasks
+
+    async def apply(self, change: Change) -> None:
+        """What discovery tells."""
+        match change:
+            case Appeared(facts):
+                self._begin(facts)
+            case Started(facts):
+                if reader := self._readers.get(facts.id):
+                    reader.update(facts)
+            case Renamed(facts):
+                if reader := self._readers.get(facts.id):
+                    reader.container = self._describe(facts)
+            case Gone(container_id):
+                if reader := self._readers.get(container_id):
+                    reader.update()
+            case EngineBack():
+                await self._prune()
+                for reader in self._readers.values():
+                    reader.update()
+            case Died() | EngineLost():
+                pass  # the streams end by themselves
+
+    def _begin(self, facts: ContainerFacts) -> None:
+        saved = self._cursors.get(facts.id)
+        try:
+            cursor = self.beginning.cursor(facts) if saved is None else Cursor.from_bytes(saved)
+        except ValueError as error:
+            log.warning("container %s is read from where a new one would be: %s", facts.name, error)
+            cursor = self.beginning.cursor(facts)
+        reader = LogsReader(facts, self._describe(facts), cursor, self._around)
+        self._readers[facts.id] = reader
+        self._around.metrics.containers.set(len(self._readers))
+        self._tasks.create_task(self._keep(reader), name=f"logs of {facts.name}")
+
+    async def _keep(self, reader: LogsReader) -> None:
+        container_id = reader.container.id
+        await self._supervise("reader", reader.run)
+        del self._readers[container_id]
+        self._around.metrics.containers.set(len(self._readers))
+        await self._forget([container_id])
+
+    async def _prune(self) -> None:
+        """Forget the cursors of containers that were removed while we did not look."""
+        there = {summary.id for summary in await self._around.client.containers(all=True)}
+        gone = [key for key in self._cursors if key not in there and key not in self._readers]
+        if gone:
+            await self._forget(gone)

@@ -1,0 +1,90 @@
+"""What the commands show a person: columns, marks, and the progress of what takes more than a second."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import shutil
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from typing import Final, Self, TextIO
+
+#: What is done sooner needs no progress.
+PATIENCE_S: Final = 1.0
+REWRITE_EVERY_S: Final = 0.2
+
+
+def columns(rows: Iterable[Sequence[str]], *, indent: str = "") -> Iterator[str]:
+    """The rows as lines, each column as wide as its widest cell; the last one may be of any length."""
+    table = [list(row) for row in rows]
+    widths = [max(map(len, column)) for column in zip(*(row[:-1] for row in table), strict=True)]
+    for row in table:
+        cells = [f"{cell:{width}}" for cell, width in zip(row, widths, strict=False)]
+        yield (indent + "  ".join([*cells, row[-1]])).rstrip()
+
+
+def mark(stream: TextIO, *, well: bool) -> str:
+    """✓ or ✗; `ok` or `FAILED` where the stream cannot show them."""
+    if (stream.encoding or "").lower().replace("-", "") == "utf8":
+        return "✓" if well else "✗"
+    return "ok" if well else "FAILED"
+
+
+def tolerate_any_character() -> None:
+    """Characters that stdout and stderr cannot encode are shown escaped from now on, instead of ending us."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+class Progress:
+    """One line on a terminal, rewritten in place; nothing in a pipe, and nothing in the first second.
+
+    `now` gives seconds, monotonic.
+    """
+
+    def __init__(self, stream: TextIO | None = None, *, now: Callable[[], float] = time.monotonic) -> None:
+        self._stream = stream or sys.stderr
+        self._live = self._stream.isatty()
+        self._now = now
+        self._next = now() + PATIENCE_S
+        self._shown = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.clear()
+
+    def tell(self, text: str) -> None:
+        """How far we are; cheap enough to be told at every step."""
+        if self._live and self._now() >= self._next:
+            self._next = self._now() + REWRITE_EVERY_S
+            self._shown = True
+            width = shutil.get_terminal_size().columns
+            self._stream.write(f"\r\x1b[K{text[: width - 1]}")
+            self._stream.flush()
+
+    def clear(self) -> None:
+        """Leave the line empty for what is printed next."""
+        if self._shown:
+            self._shown = False
+            self._stream.write("\r\x1b[K")
+            self._stream.flush()
+
+    @contextlib.asynccontextmanager
+    async def ticking(self, text: Callable[[], str]) -> AsyncIterator[None]:
+        """Tells `text()` again and again while the body waits for something that does not report."""
+        async with asyncio.TaskGroup() as group:
+            ticker = group.create_task(self._tick(text), name="progress")
+            try:
+                yield
+            finally:
+                ticker.cancel()
+
+    async def _tick(self, text: Callable[[], str]) -> None:
+        while True:
+            self.tell(text())
+            await asyncio.sleep(REWRITE_EVERY_S)

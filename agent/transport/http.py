@@ -1,0 +1,132 @@
+"""HTTP: one request, one reply. Redirects are replies; a failure on the way is a `TransportError`.
+
+A name is resolved anew for every new connection, so that a receiver may move. Of a reply's body some KiB are
+read: enough to say why.
+"""
+
+from __future__ import annotations
+
+import io
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import aiohttp
+from multidict import CIMultiDictProxy
+from yarl import URL
+
+import agent
+from agent.transport import TransportError, reason
+from agent.transport.tls import failure
+
+REPLY_BYTES = 16 * 1024
+CONNECT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is sent. `compress`: how the body has yet to be compressed, one of `agent.encode.compress`."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    compress: str = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back; header names in any case; `body` is cut at `REPLY_BYTES`."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = b""
+
+    @property
+    def text(self) -> str:
+        """The beginning of the body as one line, for a person; empty when it is a web page."""
+        if b"<html" in self.body[:1024].lower():
+            return ""
+        return " ".join(self.body[:500].decode(errors="replace").split())
+
+
+class HttpClient:
+    """One receiver, asked over a few kept connections. Made inside a running loop; `close` it."""
+
+    def __init__(
+        self,
+        origin: URL,
+        *,
+        context: ssl.SSLContext | None,
+        headers: Mapping[str, str],
+        timeout_s: float,
+        connections: int,
+    ) -> None:
+        self._origin = origin
+        self._timeout_s = timeout_s
+        self._session = aiohttp.ClientSession(
+            headers={"User-Agent": f"dockferry/{agent.__version__}", **headers},
+            connector=aiohttp.TCPConnector(
+                ssl=context if context is not None else True, limit=connections, use_dns_cache=False
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=timeout_s, sock_connect=CONNECT_S),
+        )
+
+    async def send(self, request: Request) -> Reply:
+        """Raises TransportError, UntrustedError. The body goes out as it is."""
+        try:
+            async with self._session.request(
+                request.method,
+                self._origin.with_path(request.path or "/"),
+                headers=request.headers,
+                data=io.BytesIO(request.body) if request.body else None,  # goes out in pieces: the loop lives
+                allow_redirects=False,
+            ) as response:
+                return Reply(response.status, CIMultiDictProxy(response.headers), await _start_of(response))
+        except TimeoutError as error:
+            raise TransportError(f"{self._where}: no answer within {self._timeout_s:g} s") from error
+        except aiohttp.ClientError as error:
+            raise self._explained(error) from error
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        await self._session.close()
+
+    @property
+    def _where(self) -> str:
+        return f"{self._origin.raw_host}:{self._origin.port}"
+
+    def _explained(self, error: aiohttp.ClientError) -> TransportError:
+        """The same as an error of ours: without the address's path, which may hold a token."""
+        about_tls = _tls_error(error)
+        if about_tls is not None:
+            known = failure(about_tls)
+            return type(known)(f"{self._where}: {known}")
+        if isinstance(error, aiohttp.ClientConnectorError):
+            return TransportError(f"cannot connect to {self._where}: {reason(error.os_error)}")
+        if isinstance(error, aiohttp.ServerDisconnectedError):
+            return TransportError(f"{self._where}: it closed the connection without an answer")
+        if isinstance(error, OSError):
+            return TransportError(f"{self._where}: {reason(error)}")
+        if isinstance(error, aiohttp.ClientPayloadError):
+            return TransportError(f"{self._where}: its answer breaks off")
+        return TransportError(f"{self._where}: its answer is no HTTP")
+
+
+def _tls_error(error: aiohttp.ClientError) -> ssl.SSLError | None:
+    """OpenSSL's error behind `error`, if it is about TLS. aiohttp's own are SSLErrors, too, but empty ones."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        found: BaseException | None = error.certificate_error
+    elif isinstance(error, aiohttp.ClientConnectorError):
+        found = error.os_error
+    else:
+        found = error.__cause__
+    return found if isinstance(found, ssl.SSLError) else None
+
+
+async def _start_of(response: aiohttp.ClientResponse) -> bytes:
+    body = bytearray()
+    while len(body) < REPLY_BYTES and (part := await response.content.read(REPLY_BYTES - len(body))):
+        body += part
+    return bytes(body)

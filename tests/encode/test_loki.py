@@ -1,0 +1,101 @@
+"""A push is what the protobuf runtime reads in it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.batch import Batch, Container, Stream
+from agent.encode.loki import DEFAULT_LABELS, label_name, push_request
+from tests.receivers.loki import PushRequest, read_entry, read_labels
+from tests.receivers.sent import batch, container, expected
+
+
+def read(data: bytes) -> Any:
+    push = PushRequest()
+    push.ParseFromString(data)
+    assert push.SerializeToString(deterministic=True) == data  # nothing longer than it has to be
+    return push
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 4 * 10**18), st.binary(max_size=300)), max_size=6),
+    st.integers(0, 20_000),
+)
+def test_each_entry_has_its_time_and_its_line(rows: list[tuple[int, bytes]], long: int) -> None:
+    """`long`: varints of one to three bytes."""
+    rows = [*rows, (1_795_414_426_000_000_127, b"x" * long)]
+    sent = Batch(container(), Stream.STDOUT, [stamp for stamp, _ in rows], [line for _, line in rows])
+    (stream,) = read(push_request([sent])).streams
+    got = [(entry.timestamp.seconds * 10**9 + entry.timestamp.nanos, entry.line) for entry in stream.entries]
+    assert got == [(stamp, line.decode("utf-8", errors="replace")) for stamp, line in rows]
+
+
+def test_labels_are_few_and_all_else_is_metadata() -> None:
+    sent = batch([b"x"], truncated=[0])
+    (stream,) = read(push_request([sent])).streams
+    labels = read_labels(stream.labels)
+    assert labels == {
+        "host": "node-1",
+        "project": "shop",
+        "service": "web-service",
+        "container": "web",
+        "stream": "stdout",
+        "service_name": "web-service",
+    }
+    assert {pair.name: pair.value for pair in stream.entries[0].structuredMetadata} == {
+        "container_id": sent.container.id,
+        "image": "nginx:1.27",
+        "tag": "web",
+        "com_example_team": 'the "a" team',
+        "truncated": "true",
+        "record_id": expected([sent])[0].id,
+    }
+
+
+@pytest.mark.parametrize(
+    "labels", [DEFAULT_LABELS, ("host",), ("com.example.team", "image"), ("tag", "absent")]
+)
+def test_whatever_the_labels_every_record_is_whole(labels: tuple[str, ...]) -> None:
+    sent = batch()
+    (stream,) = read(push_request([sent], labels)).streams
+    names = read_labels(stream.labels)
+    assert names.keys() - {"service_name"} == {label_name(name) for name in labels if name != "absent"}
+    records = [read_entry(names, entry) for entry in stream.entries]
+    assert [(record.id, record.host, record.image) for record in records] == [
+        (record.id, record.host, record.image) for record in expected([sent])
+    ]
+    assert {record.labels["com_example_team"] for record in records} == {'the "a" team'}
+
+
+def test_batches_of_one_stream_go_together_in_their_order() -> None:
+    web, db = container("web"), container("db")
+    sent = [
+        batch([b"1"], of=web),
+        batch([b"2"], of=db),
+        batch([b"3"], of=web),
+        batch([b"4"], of=web, stream=Stream.STDERR),
+    ]
+    streams = read(push_request(sent)).streams
+    assert [[entry.line for entry in stream.entries] for stream in streams] == [["1", "3"], ["2"], ["4"]]
+
+
+def test_values_of_labels_are_escaped() -> None:
+    odd = Container(id="0" * 64, name='a"b\\c\n\x01é', image="i", tag="t", host="h")
+    (stream,) = read(push_request([batch([b"x"], of=odd)])).streams
+    assert read_labels(stream.labels)["container"] == odd.name
+    assert read_labels(stream.labels)["service_name"] == odd.name
+
+
+@pytest.mark.parametrize(
+    ("name", "allowed"), [("com.example/team", "com_example_team"), ("1st", "_1st"), ("ok", "ok")]
+)
+def test_names_of_labels_are_made_to_fit(name: str, allowed: str) -> None:
+    assert label_name(name) == allowed
+
+
+def test_nothing_is_an_empty_push() -> None:
+    assert push_request([]) == b""

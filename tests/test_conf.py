@@ -1,0 +1,152 @@
+"""What users copy from conf/ is understood by the agent and keeps its promises."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from agent.options import declared, duration
+from agent.settings import Settings
+from agent.tag import Tag
+
+CONF = Path(__file__).parent.parent / "conf"
+ENV_FILE = CONF / "dockferry.env"
+COMPOSE_FILES = sorted(CONF.glob("*/compose.yaml"))
+each_compose_file = pytest.mark.parametrize("path", COMPOSE_FILES, ids=lambda path: path.parent.name)
+
+SOCKET = "/var/run/docker.sock"
+ASSIGNMENT = re.compile(r"(#?)(DOCKFERRY_[A-Z_]+)=(.*)")
+# ${NAME:-default}, ${NAME:?complaint}, and $$ for a plain $: as much of Compose's markup as conf/ uses.
+INTERPOLATION = re.compile(r"\$(?:\{([A-Z_]+):([-?])([^}]*)\}|(\$)|(.?))")
+
+
+def assignments(text: str, *, commented: bool) -> dict[str, str]:
+    """NAME=value lines of an env file: those in force, or those commented out."""
+    found = [match.groups() for line in text.splitlines() if (match := ASSIGNMENT.fullmatch(line))]
+    return {name: value for mark, name, value in found if bool(mark) == commented}
+
+
+def interpolated(text: str, environ: dict[str, str]) -> str:
+    """A value as Compose would read it. Raises ValueError for what is not set, or is not markup."""
+
+    def value(match: re.Match[str]) -> str:
+        name, kind, rest, dollar, stray = match.groups()
+        if dollar:
+            return "$"
+        if stray is not None or (kind == "?" and name not in environ):
+            raise ValueError(match[0])
+        return environ.get(name, rest)
+
+    return INTERPOLATION.sub(value, text)
+
+
+def service_of(path: Path, name: str = "dockferry", **environ: str) -> dict[str, Any]:
+    """A service of a Compose file, for somebody whose environment is `environ`."""
+
+    def filled(value: Any) -> Any:  # noqa: ANN401 - whatever YAML holds
+        match value:
+            case str():
+                return interpolated(value, environ)
+            case list():
+                return [filled(item) for item in value]
+            case dict():
+                return {key: filled(item) for key, item in value.items()}
+            case _:
+                return value
+
+    service: dict[str, Any] = filled(yaml.safe_load(path.read_text("utf-8"))["services"][name])
+    return service
+
+
+def agent_of(path: Path) -> dict[str, Any]:
+    """The agent's service, for somebody who set only what must be set."""
+    return service_of(path, DOCKER_GID="999")
+
+
+def test_the_env_file_holds_nothing_but_comments_and_settings() -> None:
+    """`docker run --env-file` knows no quotes and no comment behind a value."""
+    for line in ENV_FILE.read_text("utf-8").splitlines():
+        match = ASSIGNMENT.fullmatch(line)
+        assert match or not line or line.startswith("# ")
+        assert match is None or not set(match[3]) & set("\"' ")
+
+
+def test_the_env_file_as_it_stands_is_understood() -> None:
+    """Copied and started: no fault, and both sinks are there."""
+    settings = Settings.load(assignments(ENV_FILE.read_text("utf-8"), commented=False))
+    assert list(settings.sinks) == ["archive", "loki"]
+
+
+def test_the_env_file_shows_every_setting_at_its_default() -> None:
+    """It says "shows the default" of what is commented out; a new setting belongs there too."""
+    shown = assignments(ENV_FILE.read_text("utf-8"), commented=True)
+    defaults = {f"DOCKFERRY_{entry.name.upper()}": entry.show_default() for entry in declared(Settings)}
+    assert shown == defaults
+
+
+def test_there_are_compose_files() -> None:
+    """An empty list would keep every promise below."""
+    assert {path.parent.name for path in COMPOSE_FILES} >= {"host", "sidecar"}
+
+
+@each_compose_file
+def test_a_compose_file_configures_the_agent_without_fault(path: Path) -> None:
+    """With the one thing set that nobody can know beforehand."""
+    assert Settings.load(agent_of(path)["environment"]).sinks
+
+
+@each_compose_file
+def test_a_compose_file_asks_for_the_socket_s_group(path: Path) -> None:
+    """Unset, it would end in "permission denied" from the Engine, which explains nothing."""
+    with pytest.raises(ValueError, match="DOCKER_GID"):
+        service_of(path)
+
+
+@each_compose_file
+def test_a_compose_file_keeps_the_agent_s_state(path: Path) -> None:
+    """Cursors and spool outlive the container, on a volume that the file declares."""
+    service = agent_of(path)
+    mounts = dict(volume.split(":", 1) for volume in service["volumes"])
+    state = {target: source for source, target in mounts.items()}[Settings.load(service["environment"]).state]
+    assert state in yaml.safe_load(path.read_text("utf-8"))["volumes"]
+    assert mounts[SOCKET] == SOCKET
+
+
+@each_compose_file
+def test_a_compose_file_leaves_the_agent_time_to_drain(path: Path) -> None:
+    """Docker kills after the stop grace period: the agent's own is to end before."""
+    service = agent_of(path)
+    assert duration(service["stop_grace_period"]) > Settings.load(service["environment"]).shutdown_grace
+
+
+@each_compose_file
+def test_an_agent_needs_no_more_rights_than_the_socket_gives(path: Path) -> None:
+    """No capability, no way to new ones, nothing to write but its volume."""
+    service = agent_of(path)
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["read_only"] is True
+    assert "privileged" not in service
+    assert "user" not in service
+
+
+def test_a_published_page_is_the_host_s_own() -> None:
+    """Metrics and status are nobody's business outside, unless somebody says so."""
+    assert all(port.startswith("127.0.0.1:") for port in agent_of(CONF / "host/compose.yaml")["ports"])
+
+
+def test_the_sidecar_reads_its_own_project_only() -> None:
+    """And from the application's first line on."""
+    settings = Settings.load(agent_of(CONF / "sidecar/compose.yaml")["environment"])
+    assert settings.scope == "project"
+    assert settings.backlog is None
+
+
+def test_the_sidecar_s_application_tags_its_records() -> None:
+    """The label it shows is one that parses."""
+    labels = service_of(CONF / "sidecar/compose.yaml", "app")["labels"]
+    assert str(Tag.parse(labels["dockferry.tag"])) == "shop/{{.Name}}"
