@@ -15,7 +15,6 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from agent.batch import NS, Container
@@ -25,6 +24,7 @@ from agent.engine.containers import ContainerFacts
 from agent.engine.discovery import Discovery
 from agent.engine.endpoint import resolve
 from agent.engine.own import read_traces
+from agent.errors import UsageError
 from agent.http.server import HttpServer
 from agent.labels import LabelOptions, read_labels
 from agent.losses import Cause, Losses
@@ -43,7 +43,6 @@ from agent.terminal import Progress
 
 log = logging.getLogger(__name__)
 
-MEMORY = "memory"
 _EPOCH = "watching-since"
 _REPORT_EVERY_S = 5.0
 
@@ -59,7 +58,19 @@ async def run(settings: Settings, sinks: Sequence[Sink[Any]]) -> int:
     """
     stopping = asyncio.Event()
     with _signals(stopping):
-        return await Agent(settings, sinks).run(stopping)
+        try:
+            return await Agent(settings, sinks).run(stopping)
+        except ExceptionGroup as group:
+            mistakes, faults = group.split(UsageError)
+            if faults is not None or mistakes is None:
+                raise
+            raise _leaf(mistakes) from None
+
+
+def _leaf(group: BaseExceptionGroup[UsageError]) -> UsageError:
+    """One of the errors in a group of groups."""
+    first = group.exceptions[0]
+    return _leaf(first) if isinstance(first, BaseExceptionGroup) else first
 
 
 @contextlib.contextmanager
@@ -94,7 +105,6 @@ class Agent:
         self.engine = "not reached yet"
         self._settings = settings
         self._sinks = sinks
-        self._state = None if settings.state == MEMORY else Path(settings.state)
         self._losses = Losses(self.metrics)
         self._runners: dict[str, Runner] = {}
         self._spool: Spool
@@ -115,7 +125,7 @@ class Agent:
 
     async def run(self, stopping: asyncio.Event) -> int:
         """Ship until `stopping` is set, then drain; the exit status."""
-        if self._state is None:
+        if self._settings.directory is None:
             log.warning("DOCKFERRY_STATE is memory: what is not delivered when the agent ends is lost")
         endpoint = resolve(self._settings.docker)
         async with (
@@ -139,7 +149,7 @@ class Agent:
     def _open_spool(self) -> AbstractAsyncContextManager[Spool]:
         settings = self._settings
         return Spool.open(
-            SpoolConfig(self._state, settings.memory_max_bytes, settings.spool_max_bytes),
+            SpoolConfig(settings.directory, settings.memory_max_bytes, settings.spool_max_bytes),
             [Subscriber(sink.target.name, sink.options.on_full or settings.on_full) for sink in self._sinks],
             metrics=self.metrics,
             losses=self._losses,
@@ -154,14 +164,13 @@ class Agent:
                 yield
 
     def _make_runners(self) -> dict[str, Runner]:
-        directory = self._state / "dead-letter" if self._state else None
         return {
             sink.target.name: Runner(
                 sink,
                 self._spool.reader(sink.target.name),
                 metrics=self.metrics,
                 losses=self._losses,
-                dead_letters=DeadLetters(directory, sink.target.name),
+                dead_letters=DeadLetters(self._settings.dead_letters, sink.target.name),
             )
             for sink in self._sinks
         }
@@ -262,7 +271,7 @@ class Agent:
         lag = self._spool.reader(name).lag()
         if not lag.records:
             return
-        if self._state is not None:
+        if self._settings.directory is not None:
             log.info("%d records wait in the spool for sink %s, until the next start", lag.records, name)
             return
         self._losses.record(

@@ -46,8 +46,9 @@ in a file: DOCKFERRY_SINK_<NAME>_FILE.
 """
 DEMO = """\
 Does what `run` does, but with an Engine of its own that simulates a small shop: no Docker is needed, nothing
-on this machine is read or changed. Without SINK_URL the records are printed, and go into files and to an HTTP
-receiver besides. At the end what the shop wrote is held against what each sink got.
+on this machine is read or changed. Records go to the sinks named here and to no sink of a variable; without
+SINK_URL they are printed, and go into files and to an HTTP receiver besides. At the end what the shop wrote
+is held against what each sink got. Exit status 0: every line arrived, 1: not so.
 """
 CHECK = """\
 Asks all that `run` would need, changes nothing and sends no record: are the settings right, does the Engine
@@ -110,9 +111,11 @@ def parser() -> Parser:
     command("config", _config, "the settings in force, and where each comes from", CONFIG, "config")
     options = command("options", _options, "every variable, label and URL option", OPTIONS, "options loki")
     options.add_argument("sink", metavar="SINK", nargs="?", help="a scheme or kind, such as file, loki, tcp")
-    spool = command("spool", _spool, "what waits for which sink; dead letters", SPOOL, "spool replay loki")
+    spool = command("spool", _spool, "what waits for which sink; dead letters", SPOOL, "spool")
     steps = spool.add_subparsers(title="commands", metavar="replay", parser_class=Parser)
-    replay = steps.add_parser("replay", help="send dead letters again", description=REPLAY)
+    replay = steps.add_parser(
+        "replay", help="send dead letters again", description=REPLAY, example="dockferry spool replay loki"
+    )
     replay.add_argument("sink", metavar="SINK", nargs="?", help="the name of a sink (default: all of them)")
     replay.set_defaults(act=_replay)
     command("health", _health, "is the agent alive? for Docker's HEALTHCHECK", HEALTH, "health")

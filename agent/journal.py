@@ -14,6 +14,7 @@ from typing import TextIO
 
 import orjson
 
+_LEVELS = {"WARNING": "WARN", "CRITICAL": "FATAL"}
 #: We quote names and reasons that others chose: none may begin a line or colour a terminal.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
@@ -26,7 +27,8 @@ class TextFormat(logging.Formatter):
         message = record.getMessage()
         if record.exc_info and record.exc_info[1]:
             message += f" [{_brief(record.exc_info[1])}]"
-        return f"{clock} {record.levelname[:5]:5} {room(record.name)}: {_CONTROL.sub(_escaped, message)}"
+        level = _LEVELS.get(record.levelname, record.levelname)
+        return f"{clock} {level:5} {room(record.name)}: {_CONTROL.sub(_escaped, message)}"
 
 
 class JsonFormat(logging.Formatter):

@@ -27,7 +27,6 @@ class LabelOptions:
         optional(BOOLEAN),
         None,
         help="`true`: ship this container under DOCKFERRY_OPT_IN; `false`: never ship it",
-        example="true",
     )
     tag: Tag | None = option(
         optional(TAG), None, help="instead of DOCKFERRY_TAG", example='{{index .Labels "app"}}'

@@ -33,7 +33,7 @@ class Metrics:
         self.read_records = counter("read_records", "Records read from the Engine", on_stream)
         self.read_bytes = counter("read_bytes", "Message bytes read from the Engine", on_stream)
         self.truncated_records = counter("truncated_records", "Records cut at max_line_bytes", on_stream)
-        self.undecodable_records = counter("undecodable_records", "Records that were not UTF-8", ("format",))
+        self.undecodable_records = counter("undecodable_records", "Records that were not UTF-8", on_sink)
         self.repeats_removed = counter(
             "repeats_removed_records", "Records the Engine sent again, left out", ("container",)
         )

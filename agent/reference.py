@@ -21,6 +21,7 @@ from agent.sinks import Scheme, schemes
 from agent.sinks.base import SinkOptions, TlsOptions
 
 TITLES: Final = {
+    "": "Which of the records",
     "containers": "Which containers",
     "source": "How they are read",
     "records": "What is in a record",
@@ -78,7 +79,7 @@ METRICS: Final = """\
 At `/metrics`. The label `container` is the container's name, `sink` the sink's.
 """
 STATUS: Final = (
-    ("0", "all went well; a signal to end was obeyed and the sinks have got what was read"),
+    ("0", "all went well, or a signal to end was obeyed"),
     (str(DockferryError.exit_code), "something failed: the Engine, a sink, the state directory"),
     (str(UsageError.exit_code), "what was typed or set is wrong; nothing was begun"),
     ("130", "^C"),
@@ -90,22 +91,31 @@ def variable(entry: Option) -> str:
     return PREFIX + entry.name.upper()
 
 
+def default_of(entry: Option) -> str:
+    """Its default as one would type it; a secret has none."""
+    return "" if entry.secret else entry.show_default()
+
+
 def by_group(entries: Iterable[Option]) -> Iterator[tuple[str, list[Option]]]:
-    """The options under their groups' titles, in order of first appearance."""
-    order: dict[str, int] = {}
-    entries = list(entries)
-    for entry in entries:
-        order.setdefault(entry.group, len(order))
-    for group, members in groupby(sorted(entries, key=lambda entry: order[entry.group]), lambda e: e.group):
-        yield TITLES.get(group, ""), list(members)
+    """The options under their groups' titles, in the order of those."""
+    order = list(TITLES)
+    entries = sorted(entries, key=lambda entry: order.index(entry.group))
+    for group, members in groupby(entries, lambda entry: entry.group):
+        yield TITLES[group], list(members)
 
 
 def own_options(options: type[SinkOptions]) -> Iterator[Option]:
     """What a sink takes beside the options of every sink, or with another default."""
-    common = {entry.name: entry for group in (SinkOptions, TlsOptions) for entry in declared(group)}
+    common = {entry.name: entry for entry in [*declared(SinkOptions), *tls_options()]}
     for entry in declared(options):
         if entry.name not in common or entry.default != common[entry.name].default:
             yield entry
+
+
+def tls_options() -> list[Option]:
+    """What sinks that speak TLS take beside the options of every sink."""
+    common = {entry.name for entry in declared(SinkOptions)}
+    return [entry for entry in declared(TlsOptions) if entry.name not in common]
 
 
 def kinds_of_sink() -> list[tuple[Scheme, list[str]]]:
@@ -134,7 +144,7 @@ def _sinks() -> Iterator[str]:
     yield SINKS
     yield from _table([*declared(SinkOptions)], "option")
     yield "### Options of sinks that speak TLS\n"
-    yield from _table(declared(TlsOptions), "option")
+    yield from _table(tls_options(), "option")
     for scheme, names in kinds_of_sink():
         if not scheme.sink.__module__.startswith("agent.sinks."):
             continue  # another package's, installed here by chance
@@ -161,8 +171,9 @@ def _table(entries: Iterable[Option], what: str, prefix: str = "", *, upper: boo
         (
             _code(prefix + (entry.name.upper() if upper else entry.name)),
             entry.kind.name.replace("|", " \\| "),
-            "required" if entry.required else _code(entry.show_default()),
-            entry.help + (f", for example {_code(entry.example)}" if entry.example else ""),
+            _code(default_of(entry)),
+            entry.help.replace("|", "\\|")
+            + (f", for example {_code(entry.example)}" if entry.example else ""),
         )
         for entry in entries
     ]

@@ -8,7 +8,7 @@ from typing import Any
 from agent.errors import DockferryError, UsageError
 from agent.options import unknown
 from agent.settings import Settings
-from agent.show import on_disk
+from agent.show import IN_MEMORY
 from agent.sinks import deadletter
 from agent.sinks.base import Sink
 from agent.sinks.deadletter import ReplayResult
@@ -23,7 +23,9 @@ async def replay(
     A sink that takes none now does not keep the others from theirs. Raises UsageError when there is no such
     sink, or no state directory.
     """
-    directory = on_disk(settings)
+    directory = settings.dead_letters
+    if directory is None:
+        raise UsageError(IN_MEMORY)
     chosen = [sink for sink in sinks if name in {None, sink.target.name}]
     if name is not None and not chosen:
         raise UsageError(unknown("sink {!r}".format, name, [sink.target.name for sink in sinks]))

@@ -105,7 +105,7 @@ class Settings:
         PATH, "/var/lib/dockferry", help="directory of spool and cursors, or `memory`", group="state"
     )
     source: str = option(
-        choice("auto", "logs", "attach"), "auto", help="how a container's output is read", group="source"
+        choice("auto", "logs"), "auto", help="how a container's output is read", group="source"
     )
     backlog: float | None = option(
         BACKLOG, 0.0, help="of containers already running when first seen", example="10m", group="source"
@@ -168,6 +168,11 @@ class Settings:
     def directory(self) -> Path | None:
         """Where the spool lives; None in memory mode."""
         return None if self.state == MEMORY else Path(self.state)
+
+    @property
+    def dead_letters(self) -> Path | None:
+        """Where the sinks' dead letters are; None in memory mode."""
+        return self.directory / "dead-letter" if self.directory else None
 
     @classmethod
     def load(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from pathlib import Path
+from typing import Final
 
 from agent import spool
 from agent.batch import NS
@@ -12,13 +12,15 @@ from agent.given import SINK_PREFIX
 from agent.labels import PREFIX as LABEL_PREFIX
 from agent.labels import LabelOptions
 from agent.options import Option, declared, show_duration, show_size, unknown
-from agent.reference import by_group, kinds_of_sink, own_options, variable
+from agent.reference import by_group, default_of, kinds_of_sink, own_options, tls_options, variable
 from agent.settings import DOCKER, Settings
 from agent.sinks import deadletter, redact
 from agent.sinks.base import SinkOptions, TlsOptions
 from agent.terminal import columns
 
-OPTIONS_END = """\
+IN_MEMORY: Final = "DOCKFERRY_STATE is memory: what waits is in the running agent, and nowhere else"
+WIDTH: Final = 110
+OPTIONS_END: Final = """\
 Each variable may be given as <NAME>_FILE instead: its value is read from that file. So may each secret option
 of a URL, as <option>_file. `dockferry options SINK` lists one sink's options alone."""
 
@@ -41,11 +43,12 @@ def config(settings: Settings) -> Iterator[str]:
 
 def backlogs(settings: Settings, now_ns: int) -> Iterator[str]:
     """What waits for each sink, and its dead letters. Raises SpoolError; UsageError in memory mode."""
-    directory = on_disk(settings)
-    waiting = {backlog.name: backlog for backlog in spool.inspect(directory)}
-    dead = {backlog.sink: backlog for backlog in deadletter.inspect(directory)}
+    if settings.directory is None or settings.dead_letters is None:
+        raise UsageError(IN_MEMORY)
+    waiting = {backlog.name: backlog for backlog in spool.inspect(settings.directory)}
+    dead = {backlog.sink: backlog for backlog in deadletter.inspect(settings.dead_letters)}
     if not waiting and not dead:
-        yield f"no agent has kept anything in {directory} yet"
+        yield f"no agent has kept anything in {settings.directory} yet"
         return
     rows = [("SINK", "RECORDS WAITING", "BYTES", "OLDEST", "DEAD LETTERS", "BYTES")]
     for name in sorted({*waiting, *dead}):
@@ -62,14 +65,8 @@ def backlogs(settings: Settings, now_ns: int) -> Iterator[str]:
         )
     yield from columns(rows)
     if dead:
-        yield "\n`dockferry spool replay SINK` sends dead letters again, once what made them so is mended."
-
-
-def on_disk(settings: Settings) -> Path:
-    """The state directory. Raises UsageError when there is none to look into."""
-    if settings.directory is None:
-        raise UsageError("DOCKFERRY_STATE is memory: what waits is in the running agent, and nowhere else")
-    return settings.directory
+        yield ""
+        yield "`dockferry spool replay SINK` sends dead letters again, once what made them so is mended."
 
 
 def _age(oldest_ns: int | None, now_ns: int) -> str:
@@ -87,9 +84,9 @@ def options(sink: str | None) -> Iterator[str]:
 
 
 def _everything() -> Iterator[str]:
-    yield "ENVIRONMENT VARIABLES"
+    yield from ("ENVIRONMENT VARIABLES", "", "Where to")
     yield from columns(
-        [(f"{SINK_PREFIX}<NAME>", "console:", "a sink's URL; one variable for each")], indent="  "
+        [(f"{SINK_PREFIX}<NAME>", "console:", "a sink's URL, a variable for each")], indent="  "
     )
     for title, entries in by_group(declared(Settings)):
         yield from _section(title, ((variable(entry), entry) for entry in entries))
@@ -110,15 +107,15 @@ def _of_sink(sink: str) -> Iterator[str]:
             yield from _section("Its own options", _named(own_options(scheme.options)))
             yield from _common(tls=issubclass(scheme.options, TlsOptions))
             return
-    known = [name for _, names in kinds for name in names]
+    known = list(dict.fromkeys(name.partition("+")[0] for _, names in kinds for name in names))
     raise UsageError(f"{unknown('sink {!r}'.format, sink, known)}; there are: {', '.join(known)}")
 
 
 def _common(*, tls: bool) -> Iterator[str]:
     for title, entries in by_group(declared(SinkOptions)):
-        yield from _section(f"Every sink: {title}" if title else "Every sink", _named(entries))
+        yield from _section(f"Every sink: {title[0].lower()}{title[1:]}", _named(entries))
     if tls:
-        yield from _section("Sinks that speak TLS", _named(declared(TlsOptions)))
+        yield from _section("Sinks that speak TLS", _named(tls_options()))
 
 
 def _named(entries: Iterable[Option]) -> Iterator[tuple[str, Option]]:
@@ -127,10 +124,10 @@ def _named(entries: Iterable[Option]) -> Iterator[tuple[str, Option]]:
 
 def _section(title: str, entries: Iterable[tuple[str, Option]]) -> Iterator[str]:
     """Name, default and meaning of each, below a title."""
-    rows = [(name, entry.show_default(), _meaning(entry)) for name, entry in entries]
+    rows = [(name, default_of(entry), _meaning(entry)) for name, entry in entries]
     if rows:
         yield from ("", title) if title else ()
-        yield from columns(rows, indent="  ")
+        yield from columns(rows, indent="  ", width=WIDTH)
 
 
 def _meaning(entry: Option) -> str:

@@ -8,6 +8,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 
+from agent.errors import UsageError
 from agent.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -18,12 +19,17 @@ _SETTLED_S = 120.0
 
 
 async def supervise(part: str, run: Callable[[], Awaitable[None]], metrics: Metrics) -> None:
-    """Run `run()` until it returns; after an error run it again, later each time it fails soon."""
+    """Run `run()` until it returns; after an error run it again, later each time it fails soon.
+
+    What a person has to mend is no failure: a UsageError passes through.
+    """
     failures = 0
     while True:
         began = time.monotonic()
         try:
             await run()
+        except UsageError:
+            raise
         except Exception:
             if time.monotonic() - began > _SETTLED_S:
                 failures = 0

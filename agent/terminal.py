@@ -7,6 +7,7 @@ import contextlib
 import io
 import shutil
 import sys
+import textwrap
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from typing import Final, Self, TextIO
@@ -16,13 +17,23 @@ PATIENCE_S: Final = 1.0
 REWRITE_EVERY_S: Final = 0.2
 
 
-def columns(rows: Iterable[Sequence[str]], *, indent: str = "") -> Iterator[str]:
-    """The rows as lines, each column as wide as its widest cell; the last one may be of any length."""
+def columns(rows: Iterable[Sequence[str]], *, indent: str = "", width: int | None = None) -> Iterator[str]:
+    """The rows as lines, each column as wide as its widest cell.
+
+    width  the last column is wrapped to keep lines within it, as long as 20 characters are left; None: never
+    """
     table = [list(row) for row in rows]
     widths = [max(map(len, column)) for column in zip(*(row[:-1] for row in table), strict=True)]
     for row in table:
         cells = [f"{cell:{width}}" for cell, width in zip(row, widths, strict=False)]
-        yield (indent + "  ".join([*cells, row[-1]])).rstrip()
+        start = indent + "  ".join([*cells, ""])
+        for line in [row[-1]] if width is None else _wrapped(row[-1], max(width - len(start), 20)):
+            yield (start + line).rstrip()
+            start = " " * len(start)
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) or [""]
 
 
 def mark(stream: TextIO, *, well: bool) -> str:

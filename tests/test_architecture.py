@@ -16,7 +16,7 @@ MAX_LINES = 400
 FLOW = ("engine", "source", "pipeline", "spool", "sinks")
 ROOMS = {*FLOW, "encode", "transport", "http", "simulator"}
 # The top floor, which builds and drives the rooms. `_top_` is agent/__init__.py.
-TOP = {"__main__", "app", "cli", "demo", "reference"}
+TOP = {"__main__", "app", "check", "cli", "demo", "reference", "replay", "show"}
 # What a label may say is what the pipeline's steps can do: its table names kinds of values that they define.
 TABLES = {"labels": {"pipeline"}}
 

@@ -85,7 +85,7 @@ def test_the_level_is_ours_and_others_are_heard_from_warning_on() -> None:
     logging.getLogger("aiohttp.access").warning("their warning")
     assert re.findall(r"\w+ +\w+: .*", stream.getvalue()) == [
         "DEBUG engine: ours",
-        "WARNI aiohttp: their warning",
+        "WARN  aiohttp: their warning",
     ]
 
 

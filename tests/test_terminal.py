@@ -26,6 +26,13 @@ def test_columns_stand_below_each_other() -> None:
     assert list(columns([("a", "bcd", "e"), ("fgh", "", "")], indent=" ")) == [" a    bcd  e", " fgh"]
 
 
+def test_a_long_last_column_is_wrapped_below_itself() -> None:
+    """Where a width is asked for; else it stays as it is."""
+    row = ("name", "one two three four five  six")
+    assert list(columns([row], width=26)) == ["name  one two three four", "      five  six"]
+    assert list(columns([row])) == ["name  one two three four five  six"]
+
+
 def test_no_rows_are_no_lines() -> None:
     """A spool may have no sink yet."""
     assert list(columns([])) == []

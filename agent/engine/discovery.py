@@ -19,7 +19,7 @@ from agent.engine.client import EngineClient
 from agent.engine.containers import NS, ContainerFacts, Event
 from agent.engine.own import Traces, find
 from agent.engine.version import EngineVersion
-from agent.errors import EngineError, EngineRefused, EngineUnreachable
+from agent.errors import EngineError, EngineRefused, EngineUnreachable, UsageError
 from agent.metrics import Metrics
 from agent.options import BOOLEAN
 from agent.selectors import Selector, project_of, selected
@@ -91,13 +91,14 @@ class Discovery:
         self._failures = 0
 
     async def run(self, hand_on: HandOn) -> None:
-        """Hand on every change, for ever. After an error a new Discovery has to begin anew.
+        """Hand on every change, for ever. Run again after an error, it does not tell again what it told.
 
         Changes of one container come in order, one after the other; those of different containers may be
         handed on at the same time. Waits for the Engine as long as it takes. Raises EngineError when waiting
         would not help: scope `project` without a project.
         """
         self._hand_on = hand_on
+        self._waiting.clear()  # of workers that were cancelled before their first step
         await self._patiently(self._introduce)
         async with asyncio.TaskGroup() as self._workers:
             while True:
@@ -122,7 +123,7 @@ class Discovery:
         await self._client.connect()
         self._ourselves = await find(self._client, self._own)
         if self._settings.scope == "project" and _own_project(self._ourselves) is None:
-            raise EngineError(
+            raise UsageError(
                 "DOCKFERRY_SCOPE=project, but the agent's own container or its Compose project cannot be "
                 "found on this Engine: start it as a service of the project, or leave DOCKFERRY_SCOPE out"
             )

@@ -13,6 +13,7 @@ Nothing here is secret, and nothing changes the agent; it is still not meant for
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Awaitable, Callable
 from typing import Final, Self
@@ -74,9 +75,11 @@ class HttpServer:
             self._listener = await loop.create_server(self._connection, self._host, self.port, backlog=16)
         except OSError as error:
             await self._runner.cleanup()
+            # asyncio writes its own sentence into strerror; those of getaddrinfo have numbers below 0.
+            why = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+            where = show_address(self._host, self.port)
             raise UsageError(
-                f"DOCKFERRY_HTTP: cannot listen on {show_address(self._host, self.port)}:"
-                f" {error.strerror or error}; set another address, or off"
+                f"DOCKFERRY_HTTP: cannot listen on {where}: {why}; set another address, or off"
             ) from error
         self.port = self._listener.sockets[0].getsockname()[1]
         return self

@@ -87,6 +87,7 @@ class Container:
         self._daemon = daemon
         self._copiers: dict[int, Copier] = {}
         self._unread: list[tuple[int, bytes, int | None]] = []
+        self._unnoticed_exit: int | None = None
 
     @property
     def running(self) -> bool:
@@ -142,8 +143,14 @@ class Container:
         self._show(number, data)
 
     def finish(self, exit_code: int = 0) -> None:
-        """The process exits: the log is completed, streams end, `die` follows, then what the policies say."""
-        self._require("to finish", State.RUNNING, State.PAUSED)
+        """The process exits: the log is completed, streams end, `die` follows, then what the policies say.
+
+        While the Engine is down nobody notices; all this happens when it is back.
+        """
+        self._require("to finish", State.RUNNING, State.PAUSED, even_down=True)
+        if not self._daemon.up:
+            self._unnoticed_exit = exit_code
+            return
         self._exit(exit_code)
         if self.spec.auto_remove:
             self.state = State.REMOVING
@@ -246,13 +253,16 @@ class Container:
         self.attached.discard(client)
 
     def daemon_returned(self) -> None:
-        """The Engine is back after live-restore: it reads what waited in the pipe, and stamps it now."""
+        """The Engine is back: it reads what waited in the pipe, stamps it now, and notices an exit."""
         unread, self._unread = self._unread, []
         for stream, data, at in unread:
             self._receive(stream, data, at)
+        exit_code, self._unnoticed_exit = self._unnoticed_exit, None
+        if exit_code is not None:
+            self.finish(exit_code)
 
     def _require(self, what: str, *states: State, even_down: bool = False) -> None:
-        if self.state not in states:
+        if self.state not in states or self._unnoticed_exit is not None:
             raise ValueError(f"container {self.name} is {self.state.value}: not in a state {what}")
         if not (self._daemon.up or even_down):
             raise ValueError(f"the Engine is down: container {self.name} has nobody {what} it")

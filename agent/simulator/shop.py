@@ -145,7 +145,7 @@ class _Shop:
 
     def _say(self, container: Container, stream: str, line: str, end: str = "\n") -> None:
         container.write((line + end).encode(), stream)
-        self.ledger.lines[container.name, "stdout" if container.spec.tty else stream] += 1
+        self.ledger.lines[container.name, stream] += 1
 
     async def _until(self, seconds: float) -> None:
         """Wait until the shop has been open for so long."""

@@ -82,16 +82,19 @@ def parse_sink(name: str, url: str, *, read_file: Callable[[Path], str] = read_v
 
 
 def redact(url: str) -> str:
-    """`url` as it may be shown: the password and every secret option as `***`. Never fails for a bad URL."""
+    """`url` as it may be shown: the password, and every option not known to be harmless, as `***`.
+
+    Never fails for a bad URL. Raises UsageError when the scheme's sink cannot be imported.
+    """
     known = _known()
     try:
         scheme = scheme_of(url)
     except SettingsError:
-        return _redact(url, None)
+        return _redact(url, ())
     if scheme not in known:
-        return _redact(url, None)
-    group = _options_of(_load(known, scheme))
-    return _redact(url, {option.name for option in declared(group) if option.secret})
+        return _redact(url, ())
+    options = list(declared(_options_of(_load(known, scheme))))
+    return _redact(url, {option.name + _FILE_SUFFIX if option.secret else option.name for option in options})
 
 
 def _known() -> dict[str, EntryPoint]:

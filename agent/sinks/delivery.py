@@ -83,6 +83,7 @@ class Delivery:
         self._outcomes = {kind: metrics.requests.labels(name, text) for kind, text in _NAMES.items()}
         self._bytes = metrics.delivered_bytes.labels(name)
         self._records = metrics.delivered_records
+        self._undecodable = metrics.undecodable_records.labels(name)
         #: The most one parcel should weigh now: less than configured while the receiver finds that too large.
         self.weight = self._most
 
@@ -216,6 +217,8 @@ class Delivery:
         records = Counter[str]()
         for part in parcel.parts:
             records[part.batch.container.name] += len(part.batch)
+            if part.batch.undecodable:
+                self._undecodable.inc(part.batch.undecodable)
         for container, count in records.items():
             self._records.labels(self._sink.target.name, container).inc(count)
         self._settled(parcel)

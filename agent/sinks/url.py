@@ -53,8 +53,8 @@ def scheme_of(url: str) -> str:
     return _split(url)[0]
 
 
-def redact(url: str, secrets: Collection[str] | None) -> str:
-    """`url` with its password, and the options `secrets` (None: all of them), as `***`. Never fails."""
+def redact(url: str, plain: Collection[str]) -> str:
+    """`url` with its password, and every option but the `plain` ones, as `***`. Never fails."""
     url = url.strip()
     try:
         scheme, authority, path, query = _split(url)
@@ -69,7 +69,7 @@ def redact(url: str, secrets: Collection[str] | None) -> str:
     shown += (f"{user}:{HIDDEN}" if colon else HIDDEN) + at if at else ""  # a lone user is often a token
     shown += address + path
     options = [part.partition("=") for part in query.split("&") if part]
-    hidden = (f"{name}={HIDDEN if secrets is None or name in secrets else text}" for name, _, text in options)
+    hidden = (f"{name}={text if name in plain else HIDDEN}" for name, _, text in options)
     return shown + ("?" + "&".join(hidden) if options else "")
 
 

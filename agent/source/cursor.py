@@ -181,14 +181,21 @@ class Search:
     Records before the mark were taken already. They are held while the mark may still come, for it may be gone
     from the file: then they are all new. `doubtful` says that it should have come by now: look whether the file
     still has it (a read that ends by itself), then call `settle`.
+
+    partial  the stream was opened at a number of records from the end, so it may begin between lines of equal
+             time, where their places are not known. If the mark is of that time, it is `unsure` and never
+             `found`: open the stream by time.
     """
 
-    def __init__(self, cursor: Cursor, place: Place) -> None:
+    def __init__(self, cursor: Cursor, place: Place, *, partial: bool = False) -> None:
         self.found = cursor.mark is None
+        self.partial = partial
+        self.unsure = False
         self.seen = 0
         self.first_ns: int | None = None
         self._after_ns = cursor.mark.stamp if cursor.mark else -1
         self.doubtful = False
+        self._begun = False
         self._cursor = cursor
         self._owed = list(cursor.beyond)
         self._place = place
@@ -196,6 +203,8 @@ class Search:
         self._hold = True
         self._held = Records()
         self._held_bytes = 0
+        if self.found:  # from the beginning, so that is where numbering begins
+            place.adopt(self._places)
 
     @property
     def owed(self) -> tuple[int, int]:
@@ -210,6 +219,10 @@ class Search:
         if self.found:
             return self._behind(records) if any(self._owed) else records
         mark = self._cursor.mark
+        if self.partial and mark is not None and not self._begun:
+            self._begin(mark, records)
+        if self.unsure:
+            return Records()
         if mark is not None and mark.stamp in records.stamps:
             row = self._row_of(mark, records)
             if row is not None:
@@ -226,6 +239,12 @@ class Search:
             late = max(records.stamps) > mark.stamp + DISORDER_NS
             self.doubtful = late or self._held_bytes > HELD_BYTES
         return Records()
+
+    def _begin(self, mark: Mark, records: Records) -> None:
+        """Look at the first record of the mark's stream, in a stream that may begin anywhere."""
+        if mark.stream in records.streams:
+            self._begun = True
+            self.unsure = records.stamps[records.streams.index(mark.stream)] == mark.stamp
 
     def _row_of(self, mark: Mark, records: Records) -> int | None:
         for row, (stream, stamp) in enumerate(zip(records.streams, records.stamps, strict=True)):

@@ -10,6 +10,7 @@ says that it was cut in mid-frame.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from struct import Struct
 from typing import Protocol
@@ -17,11 +18,14 @@ from typing import Protocol
 from agent.errors import StreamError
 
 STDOUT, STDERR, SYSTEM_ERROR = 1, 2, 3
+#: The Engine cuts a line into pieces of this size.
+PIECE_BYTES = 16 * 1024
 #: No record is larger: pieces are cut at 16 KiB (awslogs: 256 KiB). More than this is not a frame's header.
 MAX_FRAME_BYTES = 64 << 20
 #: What the Engine writes before an error text once the answer has begun (moby daemon/logs.go).
 ERROR_TEXT = b"Error grabbing logs: "
 _HEADER = Struct(">BxxxI")
+_STAMP = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z ")
 
 
 @dataclass(slots=True)
@@ -67,7 +71,7 @@ class Demultiplexer:
             end = start + 8 + length
             if end > size:
                 if length > MAX_FRAME_BYTES or stream > SYSTEM_ERROR:
-                    raise FrameError("bytes that are no frame of a log stream", Frames(streams, payloads))
+                    raise _odd(Frames([*streams, 0], [*payloads, b""]))
                 break
             add_stream(stream)
             add_payload(data[start + 8 : end])
@@ -80,9 +84,12 @@ class Demultiplexer:
 
 
 class TtySplitter:
-    """Frames of a TTY's stream: its lines, all stdout, each ending in a newline but perhaps the last.
+    """Frames of a TTY's stream, all stdout: its lines, and the pieces of the long ones.
 
-    `feed` raises StreamError at the Engine's bare error text.
+    Only stamps tell where a piece ends that has no newline: one of 16 KiB is followed by its own stamp again,
+    and what a process left unfinished when it ended by the later one of the next run.
+
+    `feed` raises StreamError at the Engine's bare error text, which has no stamp.
     """
 
     def __init__(self) -> None:
@@ -90,22 +97,27 @@ class TtySplitter:
 
     @property
     def pending(self) -> int:
-        """Bytes of an unfinished line."""
+        """Bytes of an unfinished piece."""
         return len(self._rest)
 
     def feed(self, data: bytes) -> Frames:
         lines = (self._rest + data).split(b"\n")
-        self._rest = lines.pop()
-        payloads = [line + b"\n" for line in lines]
-        frames = Frames([STDOUT] * len(payloads), payloads)
-        if ERROR_TEXT in self._rest or any(line.startswith(ERROR_TEXT) for line in payloads):
-            raise _tty_error(frames, self._rest)
-        return frames
+        unfinished = lines.pop()
+        payloads: list[bytes] = []
+        for line in lines:
+            payloads += _tty_pieces(line + b"\n")
+        *whole, self._rest = _tty_pieces(unfinished)
+        payloads += whole
+        if any(piece.startswith(ERROR_TEXT) for piece in (*payloads, self._rest)):
+            raise _tty_error([*payloads, self._rest])
+        if len(self._rest) > MAX_FRAME_BYTES:
+            raise FrameError("bytes that are no line of a TTY", _of_stdout(payloads))
+        return _of_stdout(payloads)
 
     def finish(self) -> Frames:
         """The unfinished last line, once the stream has ended for good."""
         rest, self._rest = self._rest, b""
-        return Frames([STDOUT], [rest]) if rest else Frames()
+        return _of_stdout([rest] if rest else [])
 
 
 class FrameError(StreamError):
@@ -124,11 +136,33 @@ def _odd(frames: Frames) -> FrameError:
     return FrameError("bytes that are no frame of a log stream", before)
 
 
-def _tty_error(frames: Frames, rest: bytes) -> FrameError:
-    row = next(
-        (i for i, line in enumerate(frames.payloads) if line.startswith(ERROR_TEXT)), len(frames.payloads)
-    )
-    text = frames.payloads[row] if row < len(frames.payloads) else rest[rest.find(ERROR_TEXT) :]
-    return FrameError(
-        text.decode(errors="replace").strip(), Frames(frames.streams[:row], frames.payloads[:row])
-    )
+def _tty_error(payloads: list[bytes]) -> FrameError:
+    row = next(row for row, piece in enumerate(payloads) if piece.startswith(ERROR_TEXT))
+    return FrameError(payloads[row].decode(errors="replace").strip(), _of_stdout(payloads[:row]))
+
+
+def _of_stdout(payloads: list[bytes]) -> Frames:
+    return Frames([STDOUT] * len(payloads), payloads)
+
+
+def _tty_pieces(line: bytes) -> list[bytes]:
+    """One line of a TTY's stream, or as much of it as came, as the pieces it was sent in."""
+    if len(line) <= PIECE_BYTES and line.count(b"Z ") < 2:
+        return [line]
+    pieces: list[bytes] = []
+    while border := _tty_border(line):
+        pieces.append(line[:border])
+        line = line[border:]
+    return [*pieces, line]
+
+
+def _tty_border(line: bytes) -> int:
+    """Where the first piece of a line ends, if more of the line follows; else 0."""
+    own = _STAMP.match(line)
+    if own is None:
+        return 0
+    full = own.end() + PIECE_BYTES
+    for other in _STAMP.finditer(line, own.end(), full):
+        if other[0] > own[0]:  # an application prints its own times too, but they are not later
+            return other.start()
+    return full if line.startswith((own[0], ERROR_TEXT), full) else 0

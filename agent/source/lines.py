@@ -1,8 +1,10 @@
 """Frames → records: times read, 16 KiB pieces joined, long lines cut. Sans-I/O.
 
 The Engine cuts lines into pieces of 16 KiB; only the last ends in a newline, and all carry the first piece's
-time (not with journald). Driver `local` of Engine 20.10 drops the newline of a cut line's last piece too. So a
-line goes on while its last piece has no newline and a full piece's length, until a piece of another time comes.
+time (not with journald). Driver `local` of Engine 20.10 drops the newline of a cut line's last piece too, and
+json-file makes three bytes of each that is not UTF-8, such as half a character at the end of a piece. So a line
+goes on while its last piece has no newline and at least a full piece's length, until a piece of another time
+comes.
 Source: moby daemon/logger/copier.go; what Engines do was measured.
 """
 
@@ -10,16 +12,15 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from agent.batch import NS, rfc3339
 from agent.errors import StreamError
-from agent.source.frames import Frames
+from agent.source.frames import PIECE_BYTES, Frames
 
-PIECE_BYTES = 16 * 1024
 _STAMP_BYTES = 30  # 2026-11-23T06:13:46.489633114Z
+_LATEST_NS = (1 << 63) - NS
 _TIME = re.compile(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(?:Z|([+-])(\d\d):(\d\d))", re.DOTALL)
 
 
@@ -76,7 +77,7 @@ class Assembler:
     """Makes records of frames. One per opened stream; forget it when the stream is cut.
 
     max_line_bytes  longer lines are cut there and marked
-    tty             lines end in CR LF, and stamps stand between the pieces of one frame
+    tty             lines end in CR LF
     shared_stamps   whether all pieces of a line carry one time (False: journald)
 
     `newest_ns` is the time of the last frame, `malformed` counts frames that had none: their text is kept, with
@@ -122,14 +123,17 @@ class Assembler:
         if max(map(len, payloads)) > self._max + _STAMP_BYTES + 2:
             return None
         try:
-            fractions = [int(p[20:29]) for p in payloads]
-            seconds = {p[:19] for p in payloads}
+            digits = [p[20:29] for p in payloads]
+            if not b"".join(digits).isdigit():  # int() takes blanks, signs and underscores
+                return None
+            fractions = list(map(int, digits))
+            seconds = {p[:20] for p in payloads}
             if len(seconds) == 1:
-                base = second_ns(seconds.pop())
+                base = _whole_second_ns(seconds.pop())
                 stamps = [base + fraction for fraction in fractions]
             else:
-                bases = {text: second_ns(text) for text in seconds}
-                stamps = [bases[p[:19]] + fraction for p, fraction in zip(payloads, fractions, strict=True)]
+                bases = {text: _whole_second_ns(text) for text in seconds}
+                stamps = [bases[p[:20]] + fraction for p, fraction in zip(payloads, fractions, strict=True)]
         except ValueError:
             return None
         return Records(frames.streams, stamps, [p[:30] for p in payloads], [p[31:-1] for p in payloads])
@@ -143,11 +147,16 @@ class Assembler:
             except StreamError:
                 self.malformed += 1
                 stamp, body = self.newest_ns or 0, payload
-            if self._tty:
-                body = b"".join(_tty_pieces(body, text + b" "))
-                body = body[:-2] + b"\n" if body.endswith(b"\r\n") else body
-            self._piece(stream, stamp, body, records)
+            self._piece(stream, stamp, self._plain(stream, body) if self._tty else body, records)
         return records
+
+    def _plain(self, stream: int, body: bytes) -> bytes:
+        """A TTY's piece without the CR of its line end, which may stand at the end of the piece before."""
+        line = self._open.get(stream)
+        if line is not None and body == b"\n" and line.pieces[-1].endswith(b"\r") and line.size <= self._max:
+            line.pieces[-1] = line.pieces[-1][:-1]
+            line.size -= 1
+        return body[:-2] + b"\n" if body.endswith(b"\r\n") else body
 
     def _piece(self, stream: int, stamp: int, body: bytes, records: Records) -> None:
         line = self._open.get(stream)
@@ -162,7 +171,7 @@ class Assembler:
         if room > 0:
             line.pieces.append(body[: min(whole, room)])
         line.size += whole
-        if ended or not body or len(body) % PIECE_BYTES:
+        if ended or len(body) < PIECE_BYTES:
             self._close(stream, records)
 
     def _close(self, stream: int, records: Records) -> None:
@@ -175,30 +184,36 @@ class Assembler:
         records.messages.append(b"".join(line.pieces))
 
 
-def _tty_pieces(body: bytes, stamp: bytes) -> Iterator[bytes]:
-    """The pieces of a TTY's line: the Engine puts the stamp before each, also in the middle of a line."""
-    while body.startswith(stamp, PIECE_BYTES):
-        yield body[:PIECE_BYTES]
-        body = body[PIECE_BYTES + len(stamp) :]
-    yield body
-
-
 def parse_time(text: bytes) -> int:
-    """RFC 3339 with any fraction and zone → ns since the epoch. Raises StreamError."""
+    """RFC 3339 with any fraction and zone → ns since the epoch, 1970 to 2262. Raises StreamError."""
     match = _TIME.fullmatch(text)
     try:
         if match is None:
             raise ValueError
         seconds = second_ns(match[1])
+        fraction = int((match[2] or b"").ljust(9, b"0"))
+        zone = (int(match[4]) * 3600 + int(match[5]) * 60) * NS if match[3] else 0
+        return _within(seconds + fraction - (zone if match[3] == b"+" else -zone))
     except ValueError:
         raise StreamError(f"a record without a time: {text[:40]!r}") from None
-    fraction = int((match[2] or b"").ljust(9, b"0"))
-    zone = (int(match[4]) * 3600 + int(match[5]) * 60) * NS if match[3] else 0
-    return seconds + fraction - (zone if match[3] == b"+" else -zone)
 
 
 @functools.lru_cache(maxsize=256)
 def second_ns(text: bytes) -> int:
-    """`2026-11-23T06:13:46`, UTC → ns since the epoch. Raises ValueError."""
+    """`2026-11-23T06:13:46`, UTC → ns since the epoch, 1970 to 2262. Raises ValueError."""
     moment = datetime.strptime(text.decode("ascii"), "%Y-%m-%dT%H:%M:%S").replace(tzinfo=UTC)
-    return int(moment.timestamp()) * NS
+    return _within(int(moment.timestamp()) * NS)
+
+
+def _whole_second_ns(text: bytes) -> int:
+    """`2026-11-23T06:13:46.`: what stands before nine digits. Raises ValueError."""
+    if text[19:] != b".":
+        raise ValueError
+    return second_ns(text[:19])
+
+
+def _within(stamp: int) -> int:
+    """A time that fits the columns it will go through: 63 bits of ns."""
+    if not 0 <= stamp < _LATEST_NS:
+        raise ValueError
+    return stamp

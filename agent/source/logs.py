@@ -25,7 +25,8 @@ from agent.engine.containers import ContainerFacts
 from agent.errors import EngineRefused, EngineUnreachable, StreamError
 from agent.losses import Cause, Losses
 from agent.metrics import Metrics
-from agent.source.cursor import DISORDER_NS, Cursor, Place, Search
+from agent.source.cursor import DISORDER_NS, Cursor, Place
+from agent.source.frames import STDERR, STDOUT
 from agent.source.repeats import Repeats
 from agent.source.rotation import Jumps, compressed, file_bytes
 from agent.source.stream import OpenStream, Shape, Step
@@ -94,6 +95,7 @@ class LogsReader:
         self._tail = _TAIL_RECORDS
         self._taken = 0
         self._said: tuple[str, str] | None = None
+        self._read_to_ns: int | None = None
         rotate = file_bytes(facts.driver, facts.log_options)
         self._jumps = Jumps(rotate) if rotate else None
         old = around.client.version.repeats_on_rotation
@@ -181,33 +183,59 @@ class LogsReader:
         else:
             while await self._read(ended=ended) >= least:
                 pass
+            if ended and self.cursor.mark and await self._last_times(1) not in ([], [self._read_to_ns]):
+                await self._look_back(Cause.DAMAGED, ended=True)
 
     async def _follow(self) -> OpenStream:
         """Follow from the mark, or from the beginning where there is none, until the stream ends."""
         tail = self._tail if self.cursor.mark and self._tail < _TAIL_MOST_RECORDS else None
-        stream = self._stream(self._jumps)
+        stream = self._stream(self._jumps, partial=tail is not None)
         async with self._open(since=None if tail else self._since(), tail=tail, follow=True) as body:
-            while chunk := await self._next(body, stream):
-                await self._take(stream, stream.feed(chunk, self._around.clock()))
+            while chunk := await self._next(body, stream, tail):
+                step = stream.feed(chunk, self._around.clock())
+                if tail and stream.search.doubtful:
+                    await self._doubt(stream, tail)
+                await self._take(stream, step)
                 if stream.search.found:
                     self._failures, self._tail = 0, _TAIL_RECORDS
-                elif tail and stream.search.seen >= tail:
-                    self._tail = 4 * tail
-                    raise _Skipped
+                elif tail and (stream.search.unsure or stream.pieces >= tail):
+                    raise self._not_shown(stream, tail)
         return stream
 
-    async def _next(self, body: AsyncIterator[bytes], stream: OpenStream) -> bytes:
+    async def _doubt(self, stream: OpenStream, tail: int) -> None:
+        """Look whether the mark is among the last `tail` records. Raises what `_not_shown` says if it is not.
+
+        It is never given up here: only a read by time opens all that is behind it.
+        """
+        scan = await self._scan(tail=tail)
+        if not scan.search.found:
+            raise self._not_shown(scan, tail)
+        stream.settle(self._around.clock(), present=True)
+
+    def _not_shown(self, stream: OpenStream, tail: int | None) -> Exception:
+        """Why the last records do not show the mark: it is further back, or the log cannot be read there."""
+        if stream.search.unsure:
+            self._tail = _TAIL_MOST_RECORDS
+        elif tail and stream.pieces < tail:
+            return _Hung()
+        elif tail:
+            self._tail = 4 * tail
+        return _Skipped()
+
+    async def _next(self, body: AsyncIterator[bytes], stream: OpenStream, tail: int | None) -> bytes:
         """The next bytes of a followed stream; none at its end. Looks after it while nothing comes."""
         wait = self._around.idle_s
         doubted = False
         while True:
-            patience = wait if stream.search.found and not doubted else min(wait, _DOUBT_S)
+            # By time, the Engine may read for long before it finds where to begin.
+            certain = (stream.search.found or tail is None) and not doubted
+            patience = wait if certain else min(wait, _DOUBT_S)
             try:
                 async with asyncio.timeout(patience):
                     return await anext(body, b"")
             except TimeoutError:
                 if not stream.search.found:
-                    raise _Skipped from None
+                    raise self._not_shown(stream, tail) from None
             if not await self._has_more(stream):
                 wait, doubted = min(2 * wait, _IDLE_MOST_S), False
             elif not doubted:
@@ -246,26 +274,29 @@ class LogsReader:
             await self._not_found(stream)
         if ended:
             await self._take(stream, stream.finish(self._around.clock()))
+        self._read_to_ns = stream.newest_ns
         return self._taken - before
 
     async def _not_found(self, stream: OpenStream) -> None:
         """The file was read from the cursor's time to its end, and the mark is not there."""
-        if stream.search.seen:
+        if stream.search.seen and not await self._shows_from_the_end():
             await self._take(stream, self._gone(stream))
-            return
-        if await self._last_times(1) not in ([], [self.cursor.newest_ns]):
+        elif stream.search.seen or await self._last_times(1) not in ([], [self.cursor.newest_ns]):
             await self._look_back(Cause.DAMAGED)
 
     async def _take(self, stream: OpenStream, step: Step) -> None:
         """Hand on what is new. Raises _Skipped at a jump, StreamError at the Engine's error."""
         if stream.search.doubtful:
-            present = (await self._scan(since=self._since())).found
+            by_time = await self._scan(since=self._since())
+            present = by_time.search.found or await self._shows_from_the_end()
             await self._take(
                 stream, stream.settle(self._around.clock(), present=True) if present else self._gone(stream)
             )
         around, name, before = self._around, self.container.name, self.cursor
+        # What the stream says of its end is not true of the row where it jumps: the mark waits.
+        unended = frozenset((STDOUT, STDERR)) if step.skipped else stream.open_streams
         batches = self._place.take(
-            step.records, self.container, open_streams=stream.open_streams, owed=stream.search.owed
+            step.records, self.container, open_streams=unended, owed=stream.search.owed
         )
         for batch in batches:
             around.metrics.read_records.labels(name, batch.stream.value).inc(len(batch))
@@ -304,19 +335,27 @@ class LogsReader:
         deepest: tuple[int, int] | None = None
         for tail in _STEPS:
             scan = await self._scan(tail=tail)
-            if scan.found:
+            if scan.search.found:
                 return await self._read(ended=ended, tail=2 * tail, present=True)
-            if scan.first_ns is None:
+            if not scan.search.seen:
                 break
-            deepest = tail, scan.first_ns
-            if scan.seen < tail:
+            deepest = tail, scan.search.first_ns or self.cursor.newest_ns
+            if scan.pieces < tail:
                 break
         if deepest is None:
             return 0
         self._lost(cause, self.cursor.newest_ns, deepest[1])
         return await self._read(ended=ended, tail=2 * deepest[0], present=False)
 
-    async def _scan(self, *, since: str | None = None, tail: int | None = None) -> Search:
+    async def _shows_from_the_end(self) -> bool:
+        """Whether the mark is found from the end of the log, where a read by time did not show it."""
+        for tail in _STEPS:
+            scan = await self._scan(tail=tail)
+            if scan.search.found or scan.pieces < tail:
+                return scan.search.found
+        return False
+
+    async def _scan(self, *, since: str | None = None, tail: int | None = None) -> OpenStream:
         """Look whether a part of the file has the mark, taking nothing."""
         stream = self._stream(None, place=Place(self.cursor))
         stream.settle(0, present=True)
@@ -324,12 +363,12 @@ class LogsReader:
             async for chunk in body:
                 if stream.feed(chunk, 0).error is not None or stream.search.found:
                     break
-        return stream.search
+        return stream
 
     async def _is_whole(self, stream: OpenStream) -> bool:
         """Whether a followed stream that has ended gave everything: then its last record is the file's."""
         mark = self.cursor.mark
-        if mark is None or stream.cut or stream.open_streams or not stream.search.found:
+        if mark is None or stream.unfinished or not stream.search.found:
             return False
         last = await self._last_times(2)
         return last[-1:] == [mark.stamp] and last.count(mark.stamp) == 1
@@ -343,9 +382,11 @@ class LogsReader:
                 times += stream.feed(chunk, 0).records.stamps
         return times or ([stream.newest_ns] if stream.newest_ns is not None else [])
 
-    def _stream(self, jumps: Jumps | None, *, place: Place | None = None) -> OpenStream:
+    def _stream(
+        self, jumps: Jumps | None, *, place: Place | None = None, partial: bool = False
+    ) -> OpenStream:
         repeats = self._repeats if place is None else None
-        return OpenStream(self._shape, place or self._place, repeats=repeats, jumps=jumps)
+        return OpenStream(self._shape, place or self._place, repeats=repeats, jumps=jumps, partial=partial)
 
     def _open(
         self, *, since: str | None, tail: int | None, follow: bool

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from agent.batch import NS, Container
 from agent.engine.changes import Appeared, Change, Died, EngineBack, EngineLost, Gone, Renamed, Started
 from agent.engine.containers import ContainerFacts
+from agent.errors import EngineError
 from agent.source.cursor import Cursor
 from agent.source.logs import LogsReader, Surroundings
 
@@ -58,6 +59,7 @@ class Readers:
         self._forget = forget
         self._supervise = supervise
         self._readers: dict[str, LogsReader] = {}
+        self._reading: dict[str, asyncio.Task[None]] = {}
         self._tasks = tasks
 
     async def apply(self, change: Change) -> None:
@@ -72,8 +74,7 @@ class Readers:
                 if reader := self._readers.get(facts.id):
                     reader.container = self._describe(facts)
             case Gone(container_id):
-                if reader := self._readers.get(container_id):
-                    reader.update()
+                await self._leave(container_id)
             case EngineBack():
                 await self._prune()
                 for reader in self._readers.values():
@@ -91,14 +92,27 @@ class Readers:
         reader = LogsReader(facts, self._describe(facts), cursor, self._around)
         self._readers[facts.id] = reader
         self._around.metrics.containers.set(len(self._readers))
-        self._tasks.create_task(self._keep(reader), name=f"logs of {facts.name}")
+        self._reading[facts.id] = self._tasks.create_task(self._keep(reader), name=f"logs of {facts.name}")
 
     async def _keep(self, reader: LogsReader) -> None:
         container_id = reader.container.id
-        await self._supervise("reader", reader.run)
-        del self._readers[container_id]
-        self._around.metrics.containers.set(len(self._readers))
+        try:
+            await self._supervise("reader", reader.run)
+        finally:
+            del self._readers[container_id], self._reading[container_id]
+            self._around.metrics.containers.set(len(self._readers))
         await self._forget([container_id])
+
+    async def _leave(self, container_id: str) -> None:
+        """A removed container is read to its end; one that was renamed out of the selection no further."""
+        try:
+            await self._around.client.inspect(container_id)
+        except EngineError:
+            if reader := self._readers.get(container_id):
+                reader.update()
+        else:
+            if task := self._reading.get(container_id):
+                task.cancel()
 
     async def _prune(self) -> None:
         """Forget the cursors of containers that were removed while we did not look."""

@@ -8,6 +8,7 @@ follow opens every file there still is.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from itertools import islice
 from operator import sub
@@ -80,8 +81,8 @@ class Jumps:
         return None
 
     def written_in(self, span_ns: int) -> float:
-        """How many bytes the container writes in that time, when it is fast."""
-        return span_ns * self._pace.fastest
+        """How many bytes the container may write in that time: no bound until it has shown how fast it is."""
+        return span_ns * (self._pace.fastest or math.inf) if span_ns > 0 else 0.0
 
 
 class _Pace:

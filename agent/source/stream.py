@@ -39,11 +39,25 @@ class Step:
 
 
 class OpenStream:
-    """`feed` what came, and say when it is `kept`; at the end of the container's life, `finish`."""
+    """`feed` what came, and say when it is `kept`; at the end of the container's life, `finish`.
 
-    def __init__(self, shape: Shape, place: Place, *, repeats: Repeats | None, jumps: Jumps | None) -> None:
-        self.search = Search(place.cursor, place)
+    partial  see `Search`
+    `pieces` counts what came as the Engine counts `tail`: a long line is several.
+    """
+
+    def __init__(
+        self,
+        shape: Shape,
+        place: Place,
+        *,
+        repeats: Repeats | None,
+        jumps: Jumps | None,
+        partial: bool = False,
+    ) -> None:
+        self.search = Search(place.cursor, place, partial=partial)
+        self.pieces = 0
         self._splitter = TtySplitter() if shape.tty else Demultiplexer()
+        self._unended: frozenset[int] = frozenset()
         self._lines = Assembler(
             max_line_bytes=shape.max_line_bytes, tty=shape.tty, shared_stamps=shape.shared_stamps
         )
@@ -54,7 +68,11 @@ class OpenStream:
 
     @property
     def open_streams(self) -> frozenset[int]:
-        return self._lines.open_streams
+        """The streams whose last line has not ended.
+
+        After `finish` too: where the next run begins, that line may come to its end only then.
+        """
+        return self._lines.open_streams | self._unended
 
     @property
     def newest_ns(self) -> int | None:
@@ -68,8 +86,13 @@ class OpenStream:
 
     @property
     def cut(self) -> bool:
-        """Whether the stream stands in the middle of a frame."""
-        return self._splitter.pending > 0
+        """Whether the stream stands in the middle of a frame: it was cut off."""
+        return isinstance(self._splitter, Demultiplexer) and self._splitter.pending > 0
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether a line has begun and not ended."""
+        return self._splitter.pending > 0 or bool(self._lines.open_streams)
 
     def feed(self, data: bytes, now_ns: int) -> Step:
         """What these bytes complete. `now_ns` is the Engine's time."""
@@ -78,6 +101,7 @@ class OpenStream:
             frames = self._splitter.feed(data)
         except FrameError as found:
             frames, error = found.frames, str(found)
+        self.pieces += len(frames.payloads)
         return self._step(self._lines.feed(frames), now_ns, error)
 
     def settle(self, now_ns: int, *, present: bool) -> Step:
@@ -88,6 +112,7 @@ class OpenStream:
         """The lines without a newline, once the container has ended."""
         rest = self._splitter.finish() if isinstance(self._splitter, TtySplitter) else Frames()
         records = self._lines.feed(rest)
+        self._unended = self._lines.open_streams
         records.extend(self._lines.finish())
         return self._step(records, now_ns, None)
 

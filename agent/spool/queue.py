@@ -31,6 +31,8 @@ class Queue:
         self.unwritten_bytes = 0
         self._window: dict[int, Slot] = {}
         self._window_bytes = 0
+        for place in self.places.values():
+            self._catch_up(place)
 
     @property
     def share_bytes(self) -> int:
@@ -91,6 +93,13 @@ class Queue:
         if place.ready:
             return next(iter(place.ready.values()))
         return self._window.get(place.next) if place.next <= self.visible else None
+
+    def first_waiting(self, place: Place) -> Slot | None:
+        """The next for it in the window, seen or not; None also when that is on disk only."""
+        if place.next < self.start:
+            return None
+        slots = (self._window[seq] for seq in range(place.next, self.last + 1))
+        return next((slot for slot in slots if place.wants(slot.batch.container)), None)
 
     def behind(self, place: Place) -> bool:
         """Whether its next is on disk only."""
@@ -153,6 +162,7 @@ class Queue:
         place.open.records -= records
         place.open.bytes -= bytes
         place.next = max(place.next, upto + 1)
+        self._catch_up(place)
         self._advance(place)
         self._trim()
 
@@ -174,7 +184,7 @@ class Queue:
         while (
             self.held_bytes > self.memory_max_bytes
             and self._window_bytes > floor
-            and self.start <= self.committed
+            and self.start <= min(self.committed, self.visible)
         ):
             for place in self.places.values():
                 if place.next == self.start:

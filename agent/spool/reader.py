@@ -82,7 +82,7 @@ class Reader:
 
     def lag(self) -> Lag:
         """What waits for this sink; what was taken and is not done is part of it."""
-        return self._place.lag(self._queue.first_here(self._place))
+        return self._place.lag(self._queue.first_waiting(self._place))
 
     def wake(self, *, always: bool = False) -> None:
         """Let a waiting `fill` look again, if what it waits for is there."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,34 +79,35 @@ class Shelf:
         slots: list[Slot] = []
         unreadable: list[tuple[Waiting, str]] = []
         total, held = Tally(), 0
+        scanned = span[1]
         rows = self._rows("seq BETWEEN ? AND ? ORDER BY seq LIMIT ?", (*span, SCAN_ROWS))
-        for row in rows:
-            if not wants(row.container, sink) or any(first <= row.seq <= last for first, last in skip):
-                continue
-            try:
-                slot = Slot.of(row.seq, decode(self._body(row.seq), row.container, row.stream))
-            except Unreadable as error:
-                unreadable.append((row, str(error)))
-                continue
-            slots.append(slot)
-            total.add(slot)
-            held += slot.size
-            if total.records >= records or total.bytes >= bytes or held >= size:
-                return Piece(slots, unreadable, row.seq)
-        return Piece(slots, unreadable, rows[-1].seq if len(rows) == SCAN_ROWS else span[1])
+        with contextlib.closing(rows):
+            for looked, row in enumerate(rows, 1):
+                scanned = span[1] if looked < SCAN_ROWS else row.seq
+                if not wants(row.container, sink) or any(first <= row.seq <= last for first, last in skip):
+                    continue
+                try:
+                    slot = Slot.of(row.seq, decode(self._body(row.seq), row.container, row.stream))
+                except Unreadable as error:
+                    unreadable.append((row, str(error)))
+                    continue
+                slots.append(slot)
+                total.add(slot)
+                held += slot.size
+                if total.records >= records or total.bytes >= bytes or held >= size:
+                    scanned = row.seq
+                    break
+        return Piece(slots, unreadable, scanned)
 
     def oldest(self, amount: int) -> list[Waiting]:
         """The oldest rows that together have this many bytes on disk."""
         found: list[Waiting] = []
-        while amount > 0:
-            after = found[-1].seq if found else 0
-            rows = self._rows("seq > ? ORDER BY seq LIMIT ?", (after, SCAN_ROWS))
-            if not rows:
-                break
+        with contextlib.closing(self._rows("1 ORDER BY seq", ())) as rows:
             for row in rows:
-                if amount > 0:
-                    found.append(row)
-                    amount -= row.row_bytes
+                found.append(row)
+                amount -= row.row_bytes
+                if amount <= 0:
+                    break
         return found
 
     def backlog(self, name: str, position: int, beyond: Sequence[Range]) -> SinkBacklog:
@@ -153,23 +154,14 @@ class Shelf:
             self._db = schema.connect_to_read(self._path)
         return self._db
 
-    def _rows(self, where: str, values: tuple[int, ...]) -> list[Waiting]:
+    def _rows(self, where: str, values: tuple[int, ...]) -> Generator[Waiting, None, None]:
         with schema.mapped_errors():
             db = self._open()
-            rows = db.execute(f"SELECT {_COLUMNS} FROM batches WHERE {where}", values).fetchall()  # noqa: S608
-            return [
-                Waiting(
-                    row[0],
-                    self._container(db, row[1]),
-                    row[2],
-                    row[3],
-                    row[4],
-                    row[5],
-                    row[6],
-                    Stream(row[7]),
-                )
-                for row in rows
-            ]
+            rows = db.execute(f"SELECT {_COLUMNS} FROM batches WHERE {where}", values)  # noqa: S608 - of our own
+            with contextlib.closing(rows):
+                for seq, container, records, size, first_ns, last_ns, row_bytes, stream in rows:
+                    who = self._container(db, container)
+                    yield Waiting(seq, who, records, size, first_ns, last_ns, row_bytes, Stream(stream))
 
     def _body(self, seq: int) -> bytes:
         with schema.mapped_errors():

@@ -21,7 +21,7 @@ from agent.spool.store import Changes, Recovered
 
 log = logging.getLogger(__name__)
 #: Shortest time from one commit to the next while little waits: what comes meanwhile goes into one.
-COMMIT_EVERY_S = 0.05
+COMMIT_EVERY_S = 0.1
 #: Longest time until a position is saved.
 POSITIONS_EVERY_S = 0.25
 RETRY_EVERY_S = 1.0
@@ -188,9 +188,9 @@ class Writer:
             else:
                 self.cursors[container] = value
         self._facts.update(changes.facts)
-        self._queue.written(changes.last_seq)
         self._recover()
         self._publish(changes.last_seq)
+        self._queue.written(changes.last_seq)
         self._answer(asked)
         await self._keep_bounds()
 

@@ -26,6 +26,8 @@ from agent.transport.tls import Tls
 FIRST_PAUSE_S = 0.001
 LONGEST_PAUSE_S = 0.05
 HAPPY_EYEBALLS_DELAY_S = 0.25  # RFC 8305, 8
+#: Longest wait for what follows a TLS 1.3 handshake: the peer's tickets, or its refusal of our certificate.
+VERDICT_S = 1.0
 KEEPALIVE_IDLE_S = 15
 KEEPALIVE_EVERY_S = 5
 KEEPALIVE_TRIES = 3
@@ -55,9 +57,14 @@ class LineStream:
         self._context = context
         self._wire: _Wire | None = None
 
+    @property
+    def connected(self) -> bool:
+        """Whether a connection stands, as far as the kernel has told."""
+        return self._wire is not None and self._wire.lost is None
+
     async def connect(self) -> None:
         """Connect unless connected; with TLS, shake hands. Raises TransportError, UntrustedError."""
-        await self._connected()
+        await self._connection()
 
     async def send(self, data: bytes) -> None:
         """Send `data`, and wait until the peer's kernel has it. Raises TransportError, UntrustedError.
@@ -65,7 +72,7 @@ class LineStream:
         Without a bound of its own: a peer that stops reading keeps it waiting. Cancelled, it gives the
         connection up.
         """
-        wire = await self._connected()
+        wire = await self._connection()
         try:
             await wire.send(data)
         except TransportError as error:
@@ -80,8 +87,8 @@ class LineStream:
             self._wire.end()
             self._wire = None
 
-    async def _connected(self) -> _Wire:
-        if self._wire is not None and self._wire.lost is None:
+    async def _connection(self) -> _Wire:
+        if self._wire is not None and self.connected:
             return self._wire
         self.close()
         wire = _Wire(Tls(self._context, self.address.host) if self._context else None)
@@ -116,6 +123,7 @@ class _Wire(asyncio.Protocol):
         self._tls = tls
         self._transport: asyncio.Transport | None = None
         self._change = asyncio.Event()
+        self._heard = False  # something after the handshake
         self.lost: TransportError | None = None
 
     # What the loop tells.
@@ -132,6 +140,7 @@ class _Wire(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._tls is None:
             return
+        self._heard |= self._tls.ready
         try:
             open_ = self._tls.receive(data)
         except TransportError as error:
@@ -158,6 +167,11 @@ class _Wire(asyncio.Protocol):
         while self._transport is None or (self._tls is not None and not self._tls.ready):
             await self._news()
         self._check()
+        if self._tls is not None and self._tls.judged_late:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(VERDICT_S):
+                    while not self._heard:
+                        await self._news()
 
     async def send(self, data: bytes) -> None:
         if self._tls is None:

@@ -75,6 +75,11 @@ class Tls:
         self._ssl = context.wrap_bio(self._in, self._out, server_hostname=host)
         self.ready = False
 
+    @property
+    def judged_late(self) -> bool:
+        """Whether the peer looks at our certificate, or the lack of one, only when we are already `ready`."""
+        return self._ssl.version() == "TLSv1.3"
+
     def receive(self, data: bytes) -> bool:
         """Take bytes from the peer; whatever they say is discarded. False: it ended the connection.
 

@@ -8,10 +8,12 @@ import contextlib
 import logging
 import os
 import random
-from collections.abc import AsyncIterator, Callable
+import socket
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 
@@ -25,7 +27,10 @@ from tests.receivers.sent import batch, container, expected, forget
 from tests.receivers.tcp import TcpReceiver
 from tests.receivers.web import Answer, HttpReceiver
 
-SECRET = "s3cr3t-enough"  # noqa: S105 - made up, and looked for wherever it must not be
+SECRET = "s3cr3t-enough"
+
+
+Receiver: TypeAlias = HttpReceiver | LokiReceiver | TcpReceiver
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,23 @@ async def opened(sink: Sink[Any]) -> AsyncIterator[Sink[Any]]:
         await sink.close()
 
 
+@contextlib.asynccontextmanager
+async def between(
+    case: Case,
+    *,
+    server: ssl.SSLContext | None = None,
+    more: str = "",
+    **how: str | int | None,
+) -> AsyncIterator[tuple[Receiver, Sink[Any]]]:
+    """A receiver and a sink that talks to it, both open."""
+    receiver = case.receiver(**how)
+    async with (
+        receiver.listening(server),
+        opened(case.sink(receiver.port, tls=bool(server), more=more)) as sink,
+    ):
+        yield receiver, sink
+
+
 def arrived(case: Case, records: list[Received]) -> list[Received]:
     """Loki keeps names of labels in its own letters; they are compared in those."""
     if case.receiver is not LokiReceiver:
@@ -93,7 +115,7 @@ def noise(count: int, size: int) -> list[bytes]:
     return [base64.b85encode(chance.randbytes(size * 4 // 5)) for _ in range(count)]
 
 
-async def until(deliver: Callable[[], Any], wanted: type[Outcome]) -> Outcome:
+async def until(deliver: Callable[[], Awaitable[Outcome]], wanted: type[Outcome]) -> Outcome:
     """Deliver again and again, as the runner does, until the outcome is `wanted`; three times at most."""
     outcome = None
     for _ in range(3):
@@ -107,7 +129,7 @@ class TestEverySinkOfTheNetwork:
     @of_network
     async def test_delivers_every_record_once_in_order_with_its_metadata(self, case: Case) -> None:
         sent = several()
-        async with case.receiver().listening() as receiver, opened(case.sink(receiver.port)) as sink:
+        async with between(case) as (receiver, sink):
             assert await sink.deliver(sent) == Delivered()
             records = await receiver.inbox.have(len(expected(sent)))
         assert sorted(arrived(case, records), key=str) == sorted(expected(sent), key=str)
@@ -118,13 +140,13 @@ class TestEverySinkOfTheNetwork:
     @of_network
     async def test_counts_what_is_not_utf8(self, case: Case) -> None:
         sent = several()
-        async with case.receiver().listening() as receiver, opened(case.sink(receiver.port)) as sink:
+        async with between(case) as (_, sink):
             assert await sink.deliver(sent) == Delivered()
         assert [each.undecodable for each in sent] == [0, 1, 0]
 
     @of_network
     async def test_a_probe_says_well_and_leaves_no_record(self, case: Case) -> None:
-        async with case.receiver().listening() as receiver, opened(case.sink(receiver.port)) as sink:
+        async with between(case) as (receiver, sink):
             assert await sink.probe() == Delivered()
             assert await sink.deliver([batch([b"after"])]) == Delivered()
             records = await receiver.inbox.have(1)
@@ -147,15 +169,13 @@ class TestEverySinkOfTheNetwork:
     @of_network
     async def test_a_receiver_that_restarted_between_two_requests_gets_both(self, case: Case) -> None:
         receiver = case.receiver()
-        async with receiver.listening():
-            async with opened(case.sink(receiver.port)) as sink:
-                assert await sink.deliver([batch([b"one"])]) == Delivered()
-                await receiver.inbox.have(1)
-                await receiver_again(receiver, sink)
+        async with receiver.listening(), opened(case.sink(receiver.port)) as sink:
+            assert await sink.deliver([batch([b"one"])]) == Delivered()
+            await receiver.inbox.have(1)
+            await receiver_again(receiver, sink)
 
     @of_network
     async def test_a_name_that_does_not_exist_is_tried_again(self, case: Case) -> None:
-        sink = case.sink(1)
         sink = parse_sink("it", case.url.replace("127.0.0.1", "no-such-host.invalid").format(port=1))
         async with opened(sink):
             outcome = await sink.deliver([batch()])
@@ -165,7 +185,7 @@ class TestEverySinkOfTheNetwork:
     @of_network
     async def test_a_reset_in_the_middle_is_tried_again_whole(self, case: Case) -> None:
         sent = [batch(noise(5000, 200))]
-        async with case.receiver().listening() as receiver, opened(case.sink(receiver.port)) as sink:
+        async with between(case) as (receiver, sink):
             reset_next(receiver)
             outcome = await sink.deliver(sent)
             assert isinstance(outcome, Retry)
@@ -177,7 +197,7 @@ class TestEverySinkOfTheNetwork:
     @of_network
     async def test_cancelled_in_the_middle_it_is_whole_and_goes_on(self, case: Case) -> None:
         sent = [batch(noise(5000, 200))]
-        async with case.receiver().listening() as receiver, opened(case.sink(receiver.port)) as sink:
+        async with between(case) as (receiver, sink):
             for turns in range(12):
                 await cancelled_after(turns, sink.deliver(sent))
             receiver.inbox.faults.clear()  # a cut request is the receiver's to refuse
@@ -189,17 +209,15 @@ class TestEverySinkOfTheNetwork:
     @of_network
     async def test_tls_with_a_private_authority(self, case: Case, tmp_path: Path) -> None:
         ca = PrivateCa(tmp_path)
-        async with case.receiver().listening(ca.server()) as receiver:
-            async with opened(case.sink(receiver.port, tls=True, more=f"ca={ca.ca_file}")) as sink:
-                assert await sink.probe() == Delivered()
-                assert await sink.deliver([batch()]) == Delivered()
-                await receiver.inbox.have(5)
+        async with between(case, server=ca.server(), more=f"ca={ca.ca_file}") as (receiver, sink):
+            assert await sink.probe() == Delivered()
+            assert await sink.deliver([batch()]) == Delivered()
+            await receiver.inbox.have(5)
 
     @of_network
     async def test_an_untrusted_authority_is_for_a_person_to_mend(self, case: Case, tmp_path: Path) -> None:
-        async with case.receiver().listening(PrivateCa(tmp_path).server()) as receiver:
-            async with opened(case.sink(receiver.port, tls=True)) as sink:
-                outcome = await sink.deliver([batch()])
+        async with between(case, server=PrivateCa(tmp_path).server()) as (receiver, sink):
+            outcome = await sink.deliver([batch()])
         assert isinstance(outcome, Misconfigured)
         assert "its certificate is not trusted: " in outcome.why
         assert receiver.inbox.records == []
@@ -207,29 +225,31 @@ class TestEverySinkOfTheNetwork:
     @of_network
     async def test_a_wrong_name_is_for_a_person_to_mend(self, case: Case, tmp_path: Path) -> None:
         ca = PrivateCa(tmp_path)
-        async with case.receiver().listening(ca.server("elsewhere.example")) as receiver:
-            async with opened(case.sink(receiver.port, tls=True, more=f"ca={ca.ca_file}")) as sink:
-                outcome = await sink.deliver([batch()])
+        async with between(case, server=ca.server("elsewhere.example"), more=f"ca={ca.ca_file}") as (
+            receiver,
+            sink,
+        ):
+            outcome = await sink.deliver([batch()])
         assert isinstance(outcome, Misconfigured)
         assert "127.0.0.1" in outcome.why
         assert receiver.inbox.records == []
 
     @of_network
     async def test_verify_off_takes_any_certificate(self, case: Case, tmp_path: Path) -> None:
-        async with case.receiver().listening(PrivateCa(tmp_path).server("elsewhere.example")) as receiver:
-            async with opened(case.sink(receiver.port, tls=True, more="verify=off")) as sink:
-                assert await sink.deliver([batch()]) == Delivered()
-                await receiver.inbox.have(5)
+        async with between(
+            case, server=PrivateCa(tmp_path).server("elsewhere.example"), more="verify=off"
+        ) as (receiver, sink):
+            assert await sink.deliver([batch()]) == Delivered()
+            await receiver.inbox.have(5)
 
     @of_network
     async def test_a_receiver_that_asks_who_we_are_is_told(self, case: Case, tmp_path: Path) -> None:
         ca = PrivateCa(tmp_path)
         cert, key = ca.client()
         ours = f"ca={ca.ca_file}&cert={cert}&key={key}"
-        async with case.receiver().listening(ca.server(clients=True)) as receiver:
-            async with opened(case.sink(receiver.port, tls=True, more=ours)) as sink:
-                assert await sink.deliver([batch()]) == Delivered()
-                await receiver.inbox.have(5)
+        async with between(case, server=ca.server(clients=True), more=ours) as (receiver, sink):
+            assert await sink.deliver([batch()]) == Delivered()
+            await receiver.inbox.have(5)
 
 
 class TestEverySinkOverHttp:
@@ -254,11 +274,10 @@ class TestEverySinkOverHttp:
     @of_web
     async def test_too_large_a_request_is_to_be_split(self, case: Case) -> None:
         big = batch(noise(8, 4000))
-        async with case.receiver(most_bytes=20_000).listening() as receiver:
-            async with opened(case.sink(receiver.port)) as sink:
-                assert await sink.deliver([big]) == TooLarge("it answered 413: too long")
-                assert await sink.deliver([big.rows(0, 4)]) == Delivered()
-                assert await sink.deliver([big.rows(4, 8)]) == Delivered()
+        async with between(case, most_bytes=20_000) as (receiver, sink):
+            assert await sink.deliver([big]) == TooLarge("it answered 413: too long")
+            assert await sink.deliver([big.rows(0, 4)]) == Delivered()
+            assert await sink.deliver([big.rows(4, 8)]) == Delivered()
         assert [record.message.encode() for record in receiver.inbox.records] == big.messages
 
     @of_web
@@ -283,13 +302,13 @@ class TestEverySinkOverHttp:
 
     @of_web
     async def test_the_right_credentials_are_sent(self, case: Case) -> None:
-        async with case.receiver(authorization=f"Bearer {SECRET}").listening() as receiver:
-            async with opened(case.sink(receiver.port, more=f"token={SECRET}")) as sink:
-                assert await sink.probe() == Delivered()
-                assert await sink.deliver([batch()]) == Delivered()
-        async with case.receiver(authorization="Basic bWU6czNjcjN0LWVub3VnaA==").listening() as receiver:
-            async with opened(case.sink(receiver.port, more=f"user=me&password={SECRET}")) as sink:
-                assert await sink.deliver([batch()]) == Delivered()
+        async with between(case, more=f"token={SECRET}", authorization=f"Bearer {SECRET}") as (_, sink):
+            assert await sink.probe() == Delivered()
+            assert await sink.deliver([batch()]) == Delivered()
+        async with between(
+            case, more=f"user=me&password={SECRET}", authorization="Basic bWU6czNjcjN0LWVub3VnaA=="
+        ) as (_, sink):
+            assert await sink.deliver([batch()]) == Delivered()
 
     @of_web
     @pytest.mark.parametrize("given", ["", f"token={SECRET}", f"user=me&password={SECRET}"])
@@ -297,9 +316,8 @@ class TestEverySinkOverHttp:
         self, case: Case, given: str, caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.set_level(logging.DEBUG)
-        async with case.receiver(authorization="Bearer other").listening() as receiver:
-            async with opened(case.sink(receiver.port, more=given)) as sink:
-                outcomes = [await sink.probe(), await sink.deliver([batch()])]
+        async with between(case, more=given, authorization="Bearer other") as (_, sink):
+            outcomes = [await sink.probe(), await sink.deliver([batch()])]
         for outcome in outcomes:
             assert isinstance(outcome, Misconfigured)
             assert outcome.why.startswith("it answered 401: not allowed: ")
@@ -308,18 +326,19 @@ class TestEverySinkOverHttp:
         assert "bWU6czNjcjN0" not in everything
 
     @of_web
-    async def test_a_name_is_resolved_anew_for_each_connection(self, case: Case) -> None:
+    async def test_a_name_is_resolved_anew_for_each_connection(
+        self, case: Case, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         async with case.receiver().listening() as receiver:
             url = case.url.replace("127.0.0.1", "localhost").format(port=receiver.port)
             asked: list[str] = []
-            loop = asyncio.get_running_loop()
-            lookup = loop.getaddrinfo
+            lookup = socket.getaddrinfo
 
-            async def noted(host: str, *arguments: Any, **more: Any) -> Any:
+            def noted(host: str, *arguments: Any, **more: Any) -> object:  # noqa: ANN401 - whatever it takes
                 asked.append(host)
-                return await lookup("127.0.0.1", *arguments, **more)
+                return lookup("127.0.0.1", *arguments, **more)
 
-            loop.getaddrinfo = noted  # type: ignore[method-assign, assignment]
+            monkeypatch.setattr(socket, "getaddrinfo", noted)
             async with opened(parse_sink("it", url)) as sink:
                 receiver.script += [Answer(cut=True)]
                 assert isinstance(await sink.deliver([batch()]), Retry)
@@ -341,7 +360,7 @@ class TestTheConsole:
         assert inbox.records == expected(sent)
 
 
-async def receiver_again(receiver: Any, sink: Sink[Any]) -> None:
+async def receiver_again(receiver: Receiver, sink: Sink[Any]) -> None:
     """Close the receiver's connections; the next request needs a new one."""
     if isinstance(receiver, TcpReceiver):
         receiver.hang_up()
@@ -353,7 +372,7 @@ async def receiver_again(receiver: Any, sink: Sink[Any]) -> None:
     assert {record.message for record in records} == {"one", "two"}
 
 
-def reset_next(receiver: Any) -> None:
+def reset_next(receiver: Receiver) -> None:
     if isinstance(receiver, TcpReceiver):
         receiver.reset_after = 100_000
     else:
@@ -372,7 +391,7 @@ async def after(case: Case, answer: Answer, more: str = "") -> Outcome:
     return outcome
 
 
-async def cancelled_after(turns: int, deliver: Any) -> None:
+async def cancelled_after(turns: int, deliver: Coroutine[Any, Any, Outcome]) -> None:
     """Cancel `deliver` after that many turns of the loop, wherever it is then."""
     async with asyncio.TaskGroup() as group:
         under_way = group.create_task(deliver)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import zlib
+from collections.abc import Callable
 
 import cramjam
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from agent.encode.compress import METHODS, compress
 from tests.receivers.loki import unsnappy
 
-DECODERS = {
+DECODERS: dict[str, Callable[[bytes], bytes]] = {
     "none": bytes,
     "gzip": lambda data: zlib.decompress(data, wbits=31),
     "zstd": lambda data: bytes(cramjam.zstd.decompress(data)),

@@ -11,7 +11,7 @@ from docker.models.containers import Container
 from docker.types import LogConfig
 
 IMAGE = "dockferry/base:latest"
-LABEL = "dockferry.test"
+LABEL = "dockferry-test"
 
 
 def numbered_lines(count: int, *, width: int = 6) -> str:
@@ -22,7 +22,7 @@ def numbered_lines(count: int, *, width: int = 6) -> str:
 class RunContainer:
     """Runs shell scripts in containers of their own; all are removed, running or not, when it ends.
 
-    They carry the label `dockferry.test=<uuid>`, have no network, and end at once when asked to stop: a shell
+    They carry the label `dockferry-test=<uuid>`, have no network, and end at once when asked to stop: a shell
     as first process ignores SIGTERM. What the Docker SDK's `containers.create()` takes may be given as well
     and goes before these habits.
     """

@@ -7,12 +7,14 @@ import contextlib
 import ssl
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from agent.engine.client import EngineClient, engine_clock, refusal
 from agent.engine.endpoint import resolve
+from agent.engine.version import EngineVersion
 from agent.errors import EngineError, EngineRefused, EngineUnreachable
 from agent.simulator import SimulatedEngine
 from tests.receivers.certificates import PrivateCa
@@ -180,7 +182,47 @@ async def test_the_engine_sends_no_health_checks(engine: SimulatedEngine, client
         event = await anext(events)
     assert (event.action, event.attributes["exitCode"]) == ("die", "3")
     asked = next(request for request in engine.requests if request.path.endswith("/events"))
-    assert "health_status" not in asked.query["filters"]
+    assert '"die"' in asked.query["filters"]
+
+
+async def test_podman_is_asked_for_all_that_happens_to_containers(
+    engine: SimulatedEngine, client: EngineClient
+) -> None:
+    """Its filters know other names for it."""
+    client._version = replace(await client.connect(), podman=True)
+    async with client.events():
+        pass
+    assert engine.requests[-1].query["filters"] == '{"type":["container"]}'
+
+
+async def test_a_streams_end_is_the_end_of_its_connection(socket_path: str, client: EngineClient) -> None:
+    """It is asked for in HTTP/1.0: no chunks. Were the connection to be kept, the end would not show."""
+    heads = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.0 200 OK\r\n\r\nbare")
+        writer.close()
+
+    async with (
+        await asyncio.start_unix_server(serve, socket_path),
+        client.stream_logs("web", since=None, tail=None, follow=True) as chunks,
+    ):
+        assert await read(chunks) == b"bare"
+    assert heads[0].splitlines()[0].endswith(b" HTTP/1.0")
+    assert b"\r\nConnection: close\r\n" in heads[0]
+
+
+async def test_what_is_no_event_is_a_lost_connection(socket_path: str, client: EngineClient) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.0 200 OK\r\n\r\n<html>504 Gateway Time-out\n")
+        writer.close()
+
+    client._version = EngineVersion((1, 51), "28.5.2", None, podman=False)
+    async with await asyncio.start_unix_server(serve, socket_path), client.events() as events:
+        with pytest.raises(EngineUnreachable, match="504 Gateway"):
+            await anext(events)
 
 
 async def test_a_log_is_read_to_its_end(engine: SimulatedEngine, client: EngineClient) -> None:

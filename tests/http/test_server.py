@@ -134,15 +134,21 @@ async def test_nothing_else_is_answered(
         assert answer.status == status
 
 
-async def test_a_port_that_is_taken_is_said_so(
-    server: HttpServer, status: FakeStatus, metrics: Metrics
+@pytest.mark.parametrize(
+    ("host", "why"),
+    [
+        ("127.0.0.1", "Address already in use"),
+        ("192.0.2.1", "Cannot assign requested address"),
+        ("no host", ".+"),
+    ],
+)
+async def test_an_address_that_cannot_be_had_is_said_so(
+    server: HttpServer, status: FakeStatus, metrics: Metrics, host: str, why: str
 ) -> None:
-    """With the address, the variable, and what to do."""
-    second = HttpServer(("127.0.0.1", server.port), status, metrics)
-    with pytest.raises(
-        UsageError, match=rf"DOCKFERRY_HTTP: .*127.0.0.1:{server.port}.*set another address, or off"
-    ):
-        await second.__aenter__()
+    """With the variable, the address, and what to do."""
+    said = rf"^DOCKFERRY_HTTP: cannot listen on {host}:{server.port}: {why}; set another address, or off$"
+    with pytest.raises(UsageError, match=said):
+        await HttpServer((host, server.port), status, metrics).__aenter__()
 
 
 async def test_connections_have_a_bound(server: HttpServer, client: aiohttp.ClientSession) -> None:

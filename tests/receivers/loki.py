@@ -32,8 +32,10 @@ class LokiReceiver(WebReceiver):
 
     good = 204
 
-    def __init__(self, *, tenant: str | None = None, **common: Any) -> None:
-        super().__init__(**common)
+    def __init__(
+        self, *, tenant: str | None = None, authorization: str | None = None, most_bytes: int = 1 << 30
+    ) -> None:
+        super().__init__(authorization=authorization, most_bytes=most_bytes)
         self.tenant = tenant
         self.streams: set[tuple[tuple[str, str], ...]] = set()
 
@@ -82,7 +84,7 @@ def read_labels(text: str) -> dict[str, str]:
     return labels
 
 
-def read_entry(labels: dict[str, str], entry: Any) -> Received:
+def read_entry(labels: dict[str, str], entry: Any) -> Received:  # noqa: ANN401 - a class the protobuf runtime makes
     """One entry of a stream. Raises Faulty."""
     pairs = [(pair.name, pair.value) for pair in entry.structuredMetadata]
     metadata = dict(pairs)
@@ -166,7 +168,7 @@ def _push_request() -> Callable[[], Any]:
     """The class PushRequest, made by the protobuf runtime from push.proto's messages."""
     kinds = descriptor_pb2.FieldDescriptorProto
     file = descriptor_pb2.FileDescriptorProto(name="push.proto", package="logproto", syntax="proto3")
-    messages = {
+    messages: dict[str, list[tuple[int, str, type | str]]] = {
         "PushRequest": [(1, "streams", "StreamAdapter")],
         "StreamAdapter": [(1, "labels", str), (2, "entries", "EntryAdapter"), (3, "hash", int)],
         "EntryAdapter": [

@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 DEADLINE_S = 10.0
@@ -121,7 +121,7 @@ def nanoseconds(text: str) -> int:
     match = _TIME.fullmatch(text)
     if match is None:
         raise Faulty(f"no such time: {text}")
-    whole = datetime.fromisoformat(match[1]).replace(tzinfo=timezone.utc)
+    whole = datetime.fromisoformat(match[1]).replace(tzinfo=UTC)
     return int(whole.timestamp()) * 1_000_000_000 + int(match[2])
 
 

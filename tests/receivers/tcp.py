@@ -35,39 +35,63 @@ class TcpReceiver:
 
     @contextlib.asynccontextmanager
     async def listening(self, tls: ssl.SSLContext | None = None) -> AsyncIterator[Self]:
-        """Serve until the block ends, on `self.port`, the same again when listening anew."""
-        server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, ssl=tls, limit=READ_BYTES)
-        self.port = server.sockets[0].getsockname()[1]
-        try:
-            yield self
-        finally:
-            server.close()
-            self.hang_up()
-            await self.inbox.until(lambda: not self._writers)
+        """Serve until the block ends, on `self.port`, the same again when listening anew.
+
+        Not by asyncio's server: on Python 3.11 that forgets connections which it was about to accept.
+        """
+        with socket.create_server(("127.0.0.1", self.port)) as listener:
+            listener.setblocking(False)
+            if self.deaf:
+                listener.setsockopt(
+                    socket.SOL_SOCKET, socket.SO_RCVBUF, 4096
+                )  # its kernel takes next to nothing
+            self.port = listener.getsockname()[1]
+            async with asyncio.TaskGroup() as connections:
+                accepting = connections.create_task(self._accept(listener, tls, connections))
+                try:
+                    yield self
+                finally:
+                    accepting.cancel()
+                    self.hang_up()
 
     def hang_up(self) -> None:
         """Close every connection."""
         for writer in self._writers:
             writer.close()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _accept(
+        self, listener: socket.socket, tls: ssl.SSLContext | None, connections: asyncio.TaskGroup
+    ) -> None:
+        while True:
+            sock, _ = await asyncio.get_running_loop().sock_accept(listener)
+            connections.create_task(self._serve(sock, tls))
+
+    async def _serve(self, sock: socket.socket, tls: ssl.SSLContext | None) -> None:
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader(READ_BYTES)
+        protocol = asyncio.StreamReaderProtocol(reader)
+        try:
+            transport, _ = await loop.connect_accepted_socket(lambda: protocol, sock, ssl=tls)
+        except OSError:  # a handshake that failed
+            sock.close()
+            return
+        writer = asyncio.StreamWriter(transport, protocol, reader, loop)
         self.connections += 1
         self._writers.add(writer)
         self.inbox.notify()
         try:
             if self.deaf:
-                writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-                writer.transport.pause_reading()  # type: ignore[attr-defined]
+                transport.pause_reading()
                 await writer.wait_closed()
             else:
                 await self._read(reader, writer)
-        except (ConnectionError, ssl.SSLError):
+        except OSError:
             self.endings.append("reset")
         finally:
-            self._writers.discard(writer)
             writer.close()
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
+            self._writers.discard(writer)
             self.inbox.notify()
 
     async def _read(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

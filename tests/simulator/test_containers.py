@@ -252,11 +252,29 @@ def test_what_is_written_while_the_daemon_is_down_is_stamped_when_it_is_back() -
     daemon.up = False
     container.write(b"meanwhile\n")
     with pytest.raises(ValueError, match="the Engine is down"):
-        container.finish()
+        container.stop()
     assert payloads(container) == []
     daemon.up, back = True, daemon.now()
     container.daemon_returned()
     assert [(p.at > back, p.payload) for p in container.log.pieces] == [(True, b"meanwhile\n")]
+
+
+def test_an_exit_while_the_daemon_is_down_is_noticed_when_it_is_back() -> None:
+    """With all that was written before it; the process is gone at once."""
+    daemon = Register()
+    container = a_container(daemon)
+    container.start()
+    daemon.up = False
+    container.write(b"last words")
+    container.finish(3)
+    assert daemon.heard() == ["start"]
+    with pytest.raises(ValueError, match="to write"):
+        container.write(b"x")
+    daemon.up = True
+    container.daemon_returned()
+    assert payloads(container) == [b"last words"]
+    assert (container.state, container.exit_code) == (State.EXITED, 3)
+    assert daemon.heard() == ["die"]
 
 
 def test_a_time_can_be_given() -> None:

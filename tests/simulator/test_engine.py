@@ -68,7 +68,8 @@ async def test_when_it_goes_down_all_streams_break_off_and_nobody_is_served(
     container.start()
     readings = [await client.follow("web"), await client.events()]
     attached = await client.attach("web")
-    await simulated.go_down()
+    async with asyncio.timeout(0.5):  # aiohttp would give them a second to end by themselves
+        await simulated.go_down()
     for reading in readings:
         assert await reading.broken_rest() == b""
     assert await attached.rest() == b""

@@ -26,7 +26,7 @@ def test_what_cannot_work_is_said_at_once(url: str, problem: str) -> None:
 
 
 async def test_a_file_that_is_not_there_is_named_on_opening() -> None:
-    with pytest.raises(SinkError, match="ca=/no/such/ca.pem: .*No such file"):
+    with pytest.raises(SinkError, match=r"ca=/no/such/ca\.pem: .*No such file"):
         await parse_sink("it", "tls://h:1?ca=/no/such/ca.pem").open(None, forget)
 
 

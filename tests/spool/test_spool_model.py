@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import tempfile
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,11 +13,11 @@ from typing import Any, TypeVar
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from agent.options import KiB
 from agent.spool import Entry, Spool
-from tests.spool.batches import batch, container, number, opened
+from tests.spool.batches import batch, container, drained, number, opened
 
 T = TypeVar("T")
 SINKS = ("a", "b", "c")
@@ -42,6 +42,12 @@ class SpoolModel(RuleBasedStateMachine):
 
     def run(self, call: Coroutine[Any, Any, T]) -> T:
         return self.loop.run(asyncio.wait_for(call, 20))
+
+    def call(self, action: Callable[[], None]) -> None:
+        async def inside() -> None:
+            action()
+
+        self.run(inside())
 
     def open(self) -> None:
         self.context: AbstractAsyncContextManager[Spool] = opened(
@@ -95,7 +101,9 @@ class SpoolModel(RuleBasedStateMachine):
         assert numbers
         assert [entry.seq for entry in entries] == sorted({entry.seq for entry in entries})
         for entry in entries:
-            assert entry.batch.messages == batch(number(entry.batch), size=len(entry.batch.messages[0])).messages
+            assert (
+                entry.batch.messages == batch(number(entry.batch), size=len(entry.batch.messages[0])).messages
+            )
         self.taken[sink] += entries
 
     @rule(sink=st.sampled_from(SINKS), data=st.data())
@@ -103,13 +111,13 @@ class SpoolModel(RuleBasedStateMachine):
         if not self.taken[sink]:
             return
         entries = data.draw(st.lists(st.sampled_from(self.taken[sink]), unique_by=lambda entry: entry.seq))
-        self.spool.reader(sink).done(entries, b"%d" % len(self.done_[sink]))
+        self.call(lambda: self.spool.reader(sink).done(entries, b"%d" % len(self.done_[sink])))
         self.taken[sink] = [entry for entry in self.taken[sink] if entry not in entries]
         self.done_[sink] |= {number(entry.batch) for entry in entries}
 
     @rule(sink=st.sampled_from(SINKS))
     def rewind(self, sink: str) -> None:
-        self.spool.reader(sink).rewind()
+        self.call(self.spool.reader(sink).rewind)
         self.taken[sink] = []
 
     @rule()
@@ -144,7 +152,7 @@ class SpoolModel(RuleBasedStateMachine):
         while reader.lag().records > reader._place.busy.records:
             entries = self.run(reader.fill(records=50, bytes=1 << 20, age=0))
             given += [number(entry.batch) for entry in entries]
-        reader.rewind()
+        self.call(reader.rewind)
         assert given == sorted(set(given))
         assert set(given) <= set(again)
         assert set(again) - self.done_[sink] <= set(given)
@@ -169,15 +177,11 @@ class SpoolModel(RuleBasedStateMachine):
         assert queue.unwritten_bytes == sum(slot.size for slot in queue.unwritten)
 
     def teardown(self) -> None:
-        self.spool.seal()
+        self.call(self.spool.seal)
         for sink in SINKS:
-            self.spool.reader(sink).rewind()
             left = [n for n in self.wanted(sink) if n not in self.done_[sink]]
-            given: list[int] = []
-            while entries := self.run(self.spool.reader(sink).fill(records=9, bytes=1 << 20, age=0)):
-                given += [number(entry.batch) for entry in entries]
-                self.spool.reader(sink).done(entries)
-            assert given == left
+            self.call(self.spool.reader(sink).rewind)
+            assert self.run(drained(self.spool.reader(sink))) == left
         self.run(self.left())
         self.loop.close()
         for directory in self.directories:
@@ -185,7 +189,7 @@ class SpoolModel(RuleBasedStateMachine):
 
 
 SpoolModel.TestCase.settings = settings(
-    max_examples=int(__import__("os").getenv("N","60")),
+    max_examples=60,
     stateful_step_count=40,
     deadline=None,
     derandomize=True,

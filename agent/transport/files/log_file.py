@@ -29,7 +29,25 @@ class LogFile:
     intended: bool = False
 
     def same_as(self, other: LogFile) -> bool:
-        return (self.device, self.inode) == (other.device, other.inode)
+        """The same file, and nothing was added to it meanwhile."""
+        return (self.device, self.inode, self.size) == (other.device, other.inode, other.size)
+
+    def is_as_left(self) -> bool:
+        """Whether our file is still at its path, and nobody else has written to it."""
+        try:
+            status = os.lstat(self.path)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return (status.st_dev, status.st_ino, status.st_size) == (self.device, self.inode, self.size)
+
+    def mark(self) -> Mark:
+        """All of it."""
+        return Mark(self.path, self.inode, self.size, check(self.tail))
+
+    def settled_mark(self) -> Mark:
+        """As much of it as is settled."""
+        size, tail = self.settled
+        return Mark(self.path, self.inode, size, check(tail))
 
 
 @dataclass(slots=True, eq=False)
@@ -39,15 +57,3 @@ class Write:
     parts: Mapping[str, bytes]
     accepted: bool = False
     undo: list[tuple[LogFile, int, bytes]] = field(default_factory=list)
-
-
-def mark(file: LogFile, size: int, tail: bytes) -> Mark:
-    return Mark(file.path, file.inode, size, check(tail))
-
-
-def is_as_left(file: LogFile) -> bool:
-    try:
-        status = os.lstat(file.path)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    return (status.st_dev, status.st_ino, status.st_size) == (file.device, file.inode, file.size)

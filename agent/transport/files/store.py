@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 from agent.transport.files.checkpoint import TAIL_BYTES, Checkpoint, Mark, restore, tail_of
 from agent.transport.files.disk import Disk, about, claim, folder_of, open_to_append, steps, try_directory
-from agent.transport.files.log_file import LogFile, Write, is_as_left, mark
+from agent.transport.files.log_file import LogFile, Write
 from agent.transport.files.packing import Packer
 from agent.transport.files.rotation import rotate
 
@@ -149,12 +149,11 @@ class Store:
 
     def _checkpoint(self) -> bytes:
         """For a position behind all that was written."""
-        return self._listing([mark(file, file.size, file.tail) for file in self._files.values()])
+        return self._listing([file.mark() for file in self._files.values()])
 
     def _unsettled(self) -> bytes:
         """For the position as it is."""
-        files = [*self._behind, *self._files.values()]
-        return self._listing([mark(file, *file.settled) for file in files])
+        return self._listing([file.settled_mark() for file in (*self._behind, *self._files.values())])
 
     def _listing(self, marks: list[Mark]) -> bytes:
         return Checkpoint(marks, sorted({*self._rotated, *self.packer.pending})).to_json()
@@ -169,7 +168,7 @@ class Store:
     def _prepare(self, path: str, more: int) -> None:
         """Have the file at `path` listed as it is, with room for `more` bytes."""
         file = self._files.get(path)
-        if file is not None and not is_as_left(file):
+        if file is not None and not file.is_as_left():
             self._forget(path)
             file = None
         file = file or self._open(path)
@@ -183,10 +182,7 @@ class Store:
             try:
                 fd = open_to_append(name, folder)
             except FileNotFoundError:
-                fd = self._disk.create(name, self._shape.mode, folder)
-                claim(fd)
-                if self._shape.fsync:
-                    self._disk.sync(folder)
+                fd = self._create(name, folder)
         status = os.fstat(fd)
         tail = tail_of(fd, status.st_size)
         size = status.st_size
@@ -197,6 +193,17 @@ class Store:
         self._files[path] = file
         self._use(file)
         return file
+
+    def _create(self, name: str, folder: int) -> int:
+        fd = self._disk.create(name, self._shape.mode, folder)
+        try:
+            claim(fd)
+            if self._shape.fsync:
+                self._disk.sync(folder)
+        except OSError:
+            os.close(fd)
+            raise
+        return fd
 
     def _rotate(self, path: str) -> None:
         with self.packer.names, folder_of(self._disk, self._root, path, None) as folder:

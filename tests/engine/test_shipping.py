@@ -1,0 +1,299 @@
+"""The main promise, on a real Engine: what containers print arrives, every line once in each sink."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from docker.models.containers import Container
+
+from tests.engine.containers import RunContainer, numbered_lines
+from tests.engine.dockerd import Engine, PrivateEngine
+from tests.engine.shipping import Agent, Lines, messages, records, twice, until
+
+pytestmark = pytest.mark.engine
+#: Not rotated away: what rotation loses is another test's business.
+WHOLE = {"max-size": "1g"}
+
+
+def _numbers(count: int, width: int = 6) -> list[str]:
+    return [f"{number:0{width}}" for number in range(1, count + 1)]
+
+
+def _file(directory: Path) -> tuple[Path, str]:
+    path = directory / "out" / "all.ndjson"
+    return path, f"file://{path}?batch_age=100ms&rotate_bytes=0"
+
+
+def _only(run: RunContainer) -> str:
+    return f"label={run.label}"
+
+
+def test_every_line_arrives_once_in_each_of_three_sinks(
+    engine: Engine, run_container: RunContainer, tmp_path: Path
+) -> None:
+    """stdout and stderr of one container, into a file, over TCP and onto the console."""
+    path, url = _file(tmp_path)
+    with Lines() as lines:
+        sinks = {"file": url, "tcp": lines.url, "console": "console:?format=json"}
+        with Agent(engine.host, tmp_path, sinks, include=_only(run_container)) as agent:
+            run_container("for i in 1 2 3; do echo out $i; echo err $i >&2; done", name="dockferry-three")
+            until(lambda: len(messages(path)) == len(lines.messages) == 6, "six lines", told=agent.said)
+            assert agent.stop() == 0
+        wanted = sorted(f"{stream} {number}" for stream in ("out", "err") for number in (1, 2, 3))
+        assert sorted(messages(path)) == sorted(lines.messages) == wanted
+        assert sum('"message":"out 2"' in line for line in agent.said().splitlines()) == 1
+    streams = {record["message"][:3]: record["stream"] for record in records(path)}
+    assert streams == {"out": "stdout", "err": "stderr"}
+    assert {record["container"]["name"] for record in records(path)} == {"dockferry-three"}
+    assert len({record["id"] for record in records(path)}) == 6
+
+
+@pytest.mark.parametrize(
+    ("driver", "options"),
+    [
+        ("json-file", WHOLE),
+        ("local", {}),
+        ("local", {"max-size": "1g", "compress": "false"}),
+        ("syslog", {"syslog-address": "udp://127.0.0.1:5999"}),
+    ],
+    ids=["json-file", "local", "local-plain", "syslog"],
+)
+def test_each_driver_is_read_whole(
+    engine: Engine, run_container: RunContainer, tmp_path: Path, driver: str, options: dict[str, str]
+) -> None:
+    """Also those that have only the Engine's cache; with long lines, bad bytes and no last newline."""
+    path, url = _file(tmp_path)
+    script = (
+        "echo begin; head -c 40000 /dev/zero | tr '\\0' a; echo; printf 'b\\377\\n'; echo;"
+        "head -c 16384 /dev/zero | tr '\\0' c; echo; printf end"
+    )
+    wanted = ["begin", "a" * 40000, "b\ufffd", "", "c" * 16384, "end"]
+    with Agent(engine.host, tmp_path, {"file": url}, include=_only(run_container)) as agent:
+        run_container(script, log_driver=driver, log_opts=options)
+        until(lambda: len(messages(path)) >= len(wanted), "all lines", told=agent.said)
+        assert messages(path) == wanted
+
+
+def test_a_line_of_a_megabyte_is_one_record_and_a_longer_one_is_cut_and_marked(
+    engine: Engine, run_container: RunContainer, tmp_path: Path
+) -> None:
+    """Pieces of 16 KiB are joined up to DOCKFERRY_MAX_LINE_BYTES."""
+    path, url = _file(tmp_path)
+    script = "for n in 1048576 1048577; do head -c $n /dev/zero | tr '\\0' x; echo; done; echo short"
+    with Agent(engine.host, tmp_path, {"file": url}, include=_only(run_container)) as agent:
+        run_container(script, log_opts=WHOLE)
+        until(lambda: path.exists() and len(records(path)) == 3, "three records", told=agent.said)
+    whole, cut, short = records(path)
+    assert len(whole["message"]) == len(cut["message"]) == 1 << 20
+    assert ("truncated" not in whole, cut["truncated"], short["message"]) == (True, True, "short")
+
+
+def test_a_terminal_is_read_as_lines(engine: Engine, run_container: RunContainer, tmp_path: Path) -> None:
+    """No frames, CR LF, and the Engine's times in the middle of a line of more than 16 KiB."""
+    path, url = _file(tmp_path)
+    script = "echo hello; head -c 40000 /dev/zero | tr '\\0' a; echo; printf 'prompt> '"
+    with Agent(engine.host, tmp_path, {"file": url}, include=_only(run_container)) as agent:
+        run_container(script, tty=True)
+        until(lambda: len(messages(path)) == 3, "three lines", told=agent.said)
+    assert messages(path) == ["hello", "a" * 40000, "prompt> "]
+
+
+def test_two_hundred_containers_that_live_50_ms_and_remove_themselves_are_read_whole(
+    engine: Engine, run_container: RunContainer, tmp_path: Path
+) -> None:
+    """`--rm`: the log is gone with the container."""
+    path, url = _file(tmp_path)
+    with Agent(engine.host, tmp_path, {"file": url}, include=_only(run_container)) as agent:
+        for number in range(200):
+            run_container(f"echo first {number}; usleep 50000; echo last {number}", auto_remove=True)
+        until(lambda: len(messages(path)) >= 400, "400 lines", told=agent.said)
+    wanted = [f"{which} {number}" for which in ("first", "last") for number in range(200)]
+    assert sorted(messages(path)) == sorted(wanted)
+
+
+def test_a_hundred_containers_started_at_once_are_all_read(
+    engine: Engine, run_container: RunContainer, tmp_path: Path
+) -> None:
+    """Discovery keeps up."""
+    path, url = _file(tmp_path)
+    made = [run_container.create(f"echo hello {number}; sleep 600") for number in range(100)]
+    with Agent(engine.host, tmp_path, {"file": url}, include=_only(run_container)) as agent:
+        for container in made:
+            container.start()
+        until(lambda: len(messages(path)) >= 100, "100 lines", told=agent.said)
+    assert sorted(messages(path)) == sorted(f"hello {number}" for number in range(100))
+
+
+def test_a_restart_loop_is_read_run_by_run(
+    engine: Engine, run_container: RunContainer, tmp_path: Path
+) -> None:
+    """Each run's lines once, and the wait between runs costs the Engine nothing."""
+    path, url = _file(tmp_path)
+    with Agent(engine.host, tmp_path, {"file": url}, include=_only(run_container)) as agent:
+        container = run_container("date +%s%N; exit 1", restart_policy={"Name": "always"})
+        until(lambda: len(messages(path)) >= 6, "six runs", told=agent.said)
+        container.update(restart_policy={"Name": "no", "MaximumRetryCount": 0})  # type: ignore[arg-type]
+        container.stop(timeout=0)
+        wanted = container.logs().decode().split()
+        until(lambda: len(messages(path)) >= len(wanted), "the last run", told=agent.said)
+    assert messages(path) == wanted
+
+
+def test_a_rename_shows_from_the_next_line_on(
+    engine: Engine, run_container: RunContainer, tmp_path: Path
+) -> None:
+    """The container's name, and a tag made of it."""
+    path, url = _file(tmp_path)
+    with Agent(engine.host, tmp_path, {"file": url}, include=_only(run_container)) as agent:
+        container = run_container(
+            "echo one; while [ ! -e /go ]; do usleep 20000; done; echo two", name="dockferry-old"
+        )
+        until(lambda: messages(path) == ["one"], "the first line", told=agent.said)
+        container.rename("dockferry-new")
+        until(lambda: _known_as(container, "dockferry-new"), "the new name")
+        _let_the_agent_hear(run_container, path, agent)
+        container.exec_run(["/bin/sh", "-c", "true > /go"])
+        until(lambda: "two" in messages(path), "the second line", told=agent.said)
+    names = {record["message"]: record["container"]["name"] for record in records(path)}
+    assert (names["one"], names["two"]) == ("dockferry-old", "dockferry-new")
+
+
+def _known_as(container: Container, name: str) -> bool:
+    container.reload()
+    return container.name == name
+
+
+def _let_the_agent_hear(run: RunContainer, path: Path, agent: Agent) -> None:
+    """Events come in order: when a later container is read, the earlier event was heard."""
+    run("echo heard")
+    until(lambda: "heard" in messages(path), "a later event", told=agent.said)
+
+
+def test_nothing_is_lost_or_doubled_by_nine_kills(
+    engine: Engine, run_container: RunContainer, tmp_path: Path
+) -> None:
+    """200,000 lines; `kill -9` nine times on the way: the file has each once, TCP none less and few twice."""
+    count = 200_000
+    path, url = _file(tmp_path)
+    with (
+        Lines() as lines,
+        Agent(
+            engine.host,
+            tmp_path,
+            {"file": url, "tcp": f"{lines.url}?batch_age=100ms"},
+            include=_only(run_container),
+        ) as agent,
+    ):
+        run_container(
+            f"for part in 0 1 2 3 4 5 6 7 8 9; do {_part(count // 10)}; usleep 300000; done", log_opts=WHOLE
+        )
+        for kill in range(1, 10):
+            _await_share(lines, kill * count // 12, agent)
+            agent.kill()
+            agent.start()
+        until(lambda: len(set(lines.messages)) == count, "all lines over TCP", told=agent.said)
+        assert agent.stop() == 0
+        assert not twice(messages(path))
+        assert messages(path) == _numbers(count)
+        assert len(lines.messages) - count <= 9 * 20_000, "more was repeated than can have been under way"
+    assert "lost" not in agent.said()
+
+
+def _await_share(lines: Lines, count: int, agent: Agent) -> None:
+    until(lambda: len(lines.messages) > count, f"{count} lines", told=agent.said)
+
+
+def _part(count: int) -> str:
+    return f"awk -v p=$part 'BEGIN {{ for (i = 1; i <= {count}; i++) printf \"%06d\\n\", p * {count} + i }}'"
+
+
+def test_a_stuck_and_a_dead_sink_hold_up_nobody_and_catch_up_after_a_restart(
+    engine: Engine, run_container: RunContainer, tmp_path: Path
+) -> None:
+    """Three sinks, one deaf, one down, 300,000 lines, 16 MiB for batches: the third has all, below 160 MiB."""
+    count = 300_000
+    path, url = _file(tmp_path)
+    with Lines() as deaf, Lines() as dead:
+        deaf.deaf = True
+        dead_url = dead.url
+        dead.__exit__()
+        sinks = {"file": url, "deaf": deaf.url, "dead": dead_url}
+        settings = {"include": _only(run_container), "memory_max_bytes": "16MiB", "shutdown_grace": "1s"}
+        with Agent(engine.host, tmp_path, sinks, **settings) as agent:
+            run_container(numbered_lines(count), log_opts=WHOLE)
+            until(lambda: len(messages(path)) >= count, "all lines in the file", seconds=90, told=agent.said)
+            assert messages(path) == _numbers(count)
+            assert agent.peak_mib() < 160
+            assert agent.stop() == 0
+        with Lines() as one, Lines() as other:
+            sinks = {"file": url, "deaf": one.url, "dead": other.url}
+            with Agent(engine.host, tmp_path, sinks, **settings) as agent:
+                until(
+                    lambda: len(set(one.messages)) == len(set(other.messages)) == count,
+                    "both caught up",
+                    seconds=90,
+                    told=agent.said,
+                )
+                assert agent.peak_mib() < 160
+            assert len(other.messages) == count
+        assert messages(path) == _numbers(count)
+
+
+@pytest.mark.parametrize(
+    "private_engine", [[], ["--live-restore"]], indirect=True, ids=["plain", "live-restore"]
+)
+def test_a_daemon_restart_under_flow_loses_nothing(private_engine: PrivateEngine, tmp_path: Path) -> None:
+    """Streams, events and connections all end; the agent comes back by itself and goes on where it was."""
+    path, url = _file(tmp_path)
+    with Agent(private_engine.host, tmp_path, {"file": url}) as agent:
+        container = private_engine.run_container(
+            "i=0; while true; do i=$((i+1)); echo $i; usleep 2000; done",
+            log_opts=WHOLE,
+            restart_policy={"Name": "always"},
+        )
+        until(lambda: len(messages(path)) > 200, "some lines", told=agent.said)
+        private_engine.restart()
+        seen = len(messages(path))
+        until(lambda: len(messages(path)) > seen + 200, "lines after the restart", told=agent.said)
+        container.update(restart_policy={"Name": "no", "MaximumRetryCount": 0})  # type: ignore[arg-type]
+        container.stop(timeout=0)
+        wanted = container.logs().decode().split()
+        until(lambda: len(messages(path)) >= len(wanted), "the last lines", told=agent.said)
+    assert messages(path) == wanted
+
+
+def test_the_agent_may_be_started_before_the_engine(private_engine: PrivateEngine, tmp_path: Path) -> None:
+    """It waits, says so, and reads what starts with the Engine from its first line."""
+    path, url = _file(tmp_path)
+    private_engine.run_container("echo hello; sleep 600", restart_policy={"Name": "always"})
+    private_engine.kill()
+    agent = Agent(private_engine.host, tmp_path, {"file": url}, backlog="none")
+    agent.launch()
+    try:
+        until(lambda: "cannot reach" in agent.said(), "it says that it waits", told=agent.said)
+        began = time.time_ns()
+        private_engine.start()
+        until(lambda: messages(path) == ["hello"], "the line of this start", told=agent.said)
+    finally:
+        agent.kill()
+    assert _ns(records(path)[0]["timestamp"]) >= began
+
+
+def _ns(stamp: str) -> int:
+    whole, fraction = stamp.removesuffix("Z").split(".")
+    return int(time.mktime(time.strptime(whole, "%Y-%m-%dT%H:%M:%S")) - time.timezone) * 10**9 + int(fraction)
+
+
+def test_sigterm_drains_what_was_read(engine: Engine, run_container: RunContainer, tmp_path: Path) -> None:
+    """A sink that gathers for an hour has the lines when the agent has ended."""
+    path = tmp_path / "out" / "all.ndjson"
+    with Agent(
+        engine.host, tmp_path, {"file": f"file://{path}?batch_age=1h"}, include=_only(run_container)
+    ) as agent:
+        run_container("echo last words")
+        until(lambda: agent.waiting() == 1, "the line is in the spool", told=agent.said)
+        assert agent.stop(signal.SIGTERM) == 0
+    assert messages(path) == ["last words"]
