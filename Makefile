@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV ?= .venv
 IMAGE ?= dockferry:latest
 BASE ?=
+SECONDS_LONG ?= 600
+SEED ?= 1
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
@@ -13,7 +15,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench lint docs image clean
+.PHONY: help demo test bench chaos lint docs image clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 8
@@ -26,6 +28,9 @@ test: $(VENV)/installed-dev ## run every test, on a real Docker Engine (T="-k sp
 
 bench: $(VENV)/installed-dev ## measure speed, memory and loss on a real Docker Engine
 	@$(with-engine); $(BIN)/python -m tests.bench
+
+chaos: $(VENV)/installed-dev ## trouble the agent at random; needs no Docker (SECONDS_LONG=600, SEED=7)
+	@$(BIN)/python -m tests.chaos --seconds $(SECONDS_LONG) --seed $(SEED)
 
 lint: $(VENV)/installed-dev ## check style, format and types
 	@$(BIN)/ruff check

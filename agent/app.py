@@ -27,7 +27,7 @@ from agent.engine.own import read_traces
 from agent.errors import UsageError
 from agent.http.server import HttpServer
 from agent.labels import LabelOptions, read_labels
-from agent.losses import Cause, Losses
+from agent.losses import Losses
 from agent.metrics import Metrics
 from agent.pipeline.describe import describe
 from agent.settings import Settings
@@ -35,8 +35,8 @@ from agent.sinks.base import Sink
 from agent.sinks.deadletter import DeadLetters
 from agent.sinks.health import SinkHealth
 from agent.sinks.runner import Runner
-from agent.source.logs import Surroundings
 from agent.source.readers import Beginning, Readers
+from agent.source.reading import Surroundings
 from agent.spool import Spool, SpoolConfig, Subscriber
 from agent.supervise import supervise
 from agent.terminal import Progress
@@ -227,9 +227,12 @@ class Agent:
     async def _beginning(self, now_ns: int) -> Beginning:
         saved = self._spool.recall(_EPOCH)
         if saved is None:
-            saved = b"%d" % (now_ns - int((time.monotonic() - self._began) * NS))
+            epoch_ns = now_ns - int((time.monotonic() - self._began) * NS)
+            there = [summary.id for summary in await self._client.containers(all=True)]
+            saved = " ".join([str(epoch_ns), *there]).encode()
             await self._spool.remember(_EPOCH, saved)
-        return Beginning(int(saved), self._settings.backlog)
+        epoch, *ids = saved.decode().split()
+        return Beginning(int(epoch), frozenset(ids), self._settings.backlog)
 
     def _describe(self, facts: ContainerFacts) -> Container:
         labels, problems = LabelOptions(), list[str]()
@@ -269,20 +272,10 @@ class Agent:
 
     def _tell_what_waits(self, name: str) -> None:
         lag = self._spool.reader(name).lag()
-        if not lag.records:
-            return
-        if self._settings.directory is not None:
+        if (
+            lag.records and self._settings.directory is not None
+        ):  # without a file it is lost, and the spool enters it
             log.info("%d records wait in the spool for sink %s, until the next start", lag.records, name)
-            return
-        self._losses.record(
-            Cause.SHUTDOWN,
-            container="*",
-            sink=name,
-            now=time.monotonic(),
-            first_ns=lag.oldest_ns or 0,
-            last_ns=time.time_ns(),
-            records=lag.records,
-        )
 
 
 async def _stop_on(stopping: asyncio.Event) -> None:

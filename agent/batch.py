@@ -138,11 +138,12 @@ class Batch:
         line of that stream and timestamp.
         """
         prefix = f"{self.container.id[:20]}{self.stream.value[3]}".encode()
-        if self.ordinals is None:
-            return [b"%b%d" % (prefix, stamp) for stamp in self.timestamps]
+        if self.ordinals is None and self.messages:
+            stamps = orjson.dumps(list(self.timestamps))[1:-1]  # a number at a time takes twice as long
+            return (prefix + stamps.replace(b",", b"," + prefix)).split(b",")
         return [
             b"%b%d-%d" % (prefix, stamp, place) if place else b"%b%d" % (prefix, stamp)
-            for stamp, place in zip(self.timestamps, self.ordinals, strict=True)
+            for stamp, place in zip(self.timestamps, self.ordinals or (), strict=True)
         ]
 
 

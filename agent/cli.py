@@ -86,6 +86,11 @@ class Parser(argparse.ArgumentParser):
         settings["formatter_class"] = argparse.RawDescriptionHelpFormatter
         super().__init__(**settings, allow_abbrev=False)
 
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        """End after --help or --version; what was printed is out by then, or BrokenPipeError says that it is not."""
+        sys.stdout.flush()
+        super().exit(status, message)
+
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message}; see `{self.prog} --help`")
 
@@ -163,10 +168,12 @@ def _print(lines: Iterable[str]) -> int:
 def _run(arguments: argparse.Namespace) -> int:
     from agent import journal
     from agent.app import run
+    from agent.loop import new_event_loop
 
     settings, sinks = _load(arguments.urls)
     journal.begin(settings.log_level, settings.log_format)
-    return asyncio.run(run(settings, sinks))
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        return runner.run(run(settings, sinks))
 
 
 def _demo(arguments: argparse.Namespace) -> int:

@@ -22,6 +22,7 @@ class Cause(enum.Enum):
     """Why records were lost; the value is the label of the metric."""
 
     ROTATED = "rotated_away", "the Engine's log file was rotated away before it could be read"
+    REMOVED = "container_removed", "the container was removed while the agent did not run"
     DAMAGED = "log_file_damaged", "the Engine cannot read its own log file there"
     SPOOL_FULL = (
         "spool_full",
@@ -31,6 +32,7 @@ class Cause(enum.Enum):
     REFUSED = "refused", "the receiver refused them, and in memory mode there are no dead letters"
     DEAD_LETTERS_FULL = "dead_letters_full", "the oldest dead letters made room for newer ones"
     UNREADABLE = "spool_unreadable", "the spool's file is damaged there"
+    SINK_REMOVED = "sink_removed", "the sink is no longer configured, and they waited for it"
     SHUTDOWN = "shutdown_in_memory_mode", "the agent ended with records that no sink had yet, in memory mode"
 
     meaning: str

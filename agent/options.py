@@ -95,7 +95,7 @@ def show_duration(value: float) -> str:
     for name, unit in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
         if value % unit == 0:
             return f"{int(value // unit)}{name}"
-    return f"{value * 1000:g}ms"
+    return f"{value * 1000:.6f}".rstrip("0").rstrip(".") + "ms"
 
 
 def _boolean(text: str) -> bool:

@@ -21,7 +21,9 @@ _SETTLED_S = 120.0
 async def supervise(part: str, run: Callable[[], Awaitable[None]], metrics: Metrics) -> None:
     """Run `run()` until it returns; after an error run it again, later each time it fails soon.
 
-    What a person has to mend is no failure: a UsageError passes through.
+    What a person has to mend is no failure: a UsageError passes through. What fails while it is cancelled is not
+    begun again, as that would swallow the cancellation: a TaskGroup that shuts down raises at whoever starts a
+    task in it.
     """
     failures = 0
     while True:
@@ -30,7 +32,9 @@ async def supervise(part: str, run: Callable[[], Awaitable[None]], metrics: Metr
             await run()
         except UsageError:
             raise
-        except Exception:
+        except Exception as error:
+            if _cancelled():
+                raise asyncio.CancelledError from error
             if time.monotonic() - began > _SETTLED_S:
                 failures = 0
             pause = min(_FIRST_S * 2**failures, _LONGEST_S) * random.uniform(0.5, 1)
@@ -40,3 +44,8 @@ async def supervise(part: str, run: Callable[[], Awaitable[None]], metrics: Metr
             await asyncio.sleep(pause)
         else:
             return
+
+
+def _cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -36,7 +36,13 @@ _READ_BYTES: Final = 256 * 1024
 _ANSWER_TIMEOUT_S: Final = 60.0
 #: Engines 25.0 to 26.1.3 may keep a quiet container's headers back until its first line (moby #47448).
 _HEADERS_TIMEOUT_S: Final = 300.0
+#: While output comes fast it is left in the kernel for so long, then taken, until there is enough of it.
 _GATHER_S: Final = 0.001
+_GATHER_BUSY_S: Final = 0.0004  # needs `agent.loop`; any other loop makes a millisecond of it
+_GATHER_MOST_S: Final = 0.01
+_ENOUGH_BYTES: Final = 96 * 1024
+_FAST_BYTES_PER_S: Final = 8e6
+_BUSY_BYTES_PER_S: Final = 20e6
 _CLOCK_TOLERANCE_NS: Final = 2 * NS
 _ACTIONS: Final = ("create", "start", "die", "destroy", "rename")
 
@@ -227,11 +233,11 @@ class EngineClient:
 class _Body:
     """The chunks of an answer as they come. An `anext` that is cancelled loses nothing.
 
-    The Engine writes record by record. While they come fast we leave them in the kernel for a moment, so that a
-    read brings many: that is what makes a line cheap.
+    The Engine writes record by record, and a socket holds some 250 of them. While they come fast we let it fill
+    before each read, and gather what several reads bring: many records at a time are what makes a line cheap.
     """
 
-    __slots__ = ("_content", "_endpoint", "_last_s", "_loop", "_response")
+    __slots__ = ("_content", "_endpoint", "_last_s", "_loop", "_pause_s", "_response", "_taken")
 
     def __init__(self, response: aiohttp.ClientResponse, endpoint: Endpoint) -> None:
         self._response = response
@@ -239,6 +245,8 @@ class _Body:
         self._endpoint = endpoint
         self._loop = asyncio.get_running_loop()
         self._last_s = 0.0
+        self._pause_s = _GATHER_S
+        self._taken = 0
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
@@ -250,19 +258,30 @@ class _Body:
             chunk = await self._content.readany()
         if not chunk:
             raise StopAsyncIteration
+        self._taken += len(chunk)
         self._last_s = self._loop.time()
         return chunk
 
     async def _gather(self) -> None:
-        connection = self._response.connection
-        transport = connection.transport if connection else None
-        if transport is None or not transport.is_reading():
-            return
-        transport.pause_reading()
-        try:
-            await asyncio.sleep(_GATHER_S)
-        finally:
-            transport.resume_reading()
+        """Let aiohttp's buffer fill, until there is enough or it comes no longer fast."""
+        began_s, came = self._loop.time(), 0
+        while self._loop.time() - began_s < _GATHER_MOST_S:
+            connection = self._response.connection
+            transport = connection.transport if connection else None
+            if transport is None or not transport.is_reading():
+                return
+            transport.pause_reading()
+            try:
+                await asyncio.sleep(self._pause_s)
+            finally:
+                transport.resume_reading()
+            await asyncio.sleep(0)  # the loop learns that there is something to read
+            await asyncio.sleep(0)  # and has read it
+            before, came = came, self._content.total_bytes - self._taken
+            rate = (came - before) / self._pause_s
+            self._pause_s = _GATHER_BUSY_S if rate > _BUSY_BYTES_PER_S else _GATHER_S
+            if came >= _ENOUGH_BYTES or rate < _FAST_BYTES_PER_S:
+                return
 
 
 class _Events:

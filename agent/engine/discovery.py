@@ -19,7 +19,7 @@ from agent.engine.client import EngineClient
 from agent.engine.containers import NS, ContainerFacts, Event
 from agent.engine.own import Traces, find
 from agent.engine.version import EngineVersion
-from agent.errors import EngineError, EngineRefused, EngineUnreachable, UsageError
+from agent.errors import EngineRefused, EngineUnreachable, UsageError
 from agent.metrics import Metrics
 from agent.options import BOOLEAN
 from agent.selectors import Selector, project_of, selected
@@ -94,7 +94,7 @@ class Discovery:
         """Hand on every change, for ever. Run again after an error, it does not tell again what it told.
 
         Changes of one container come in order, one after the other; those of different containers may be
-        handed on at the same time. Waits for the Engine as long as it takes. Raises EngineError when waiting
+        handed on at the same time. Waits for the Engine as long as it takes. Raises UsageError when waiting
         would not help: scope `project` without a project.
         """
         self._hand_on = hand_on

@@ -148,9 +148,7 @@ class Sink(abc.ABC, Generic[Options]):
         self.target = target
         self.options = options
 
-    async def open(
-        self, checkpoint: bytes | None, save: Callable[[bytes], Awaitable[None]]
-    ) -> None:
+    async def open(self, checkpoint: bytes | None, save: Callable[[bytes], Awaitable[None]]) -> None:
         """Get ready. Raises SinkError.
 
         checkpoint  what `checkpoint()` or `save` gave last, saved with the position

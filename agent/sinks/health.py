@@ -77,6 +77,8 @@ class Health:
     def opened(self) -> None:
         """The sink takes requests."""
         self._opened = True
+        if self._bad_since is None:
+            self._up.set(1)
         self._turn()
 
     def begin(self, token: object) -> None:

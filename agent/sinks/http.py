@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from agent.batch import Batch
 from agent.encode.compress import METHODS
 from agent.encode.ndjson import ndjson
-from agent.options import choice, option
+from agent.options import SECRET, Secret, choice, option, optional
 from agent.sinks.base import Delivered, Outcome
 from agent.sinks.over_http import HttpOptions, HttpSink
 from agent.transport.http import Reply, Request
@@ -23,6 +23,12 @@ class HttpLinesOptions(HttpOptions):
     format: str = option(choice("ndjson", "json"), "ndjson", help="a record per line, or an array of them")
     method: str = option(choice("post", "put"), "post", help="the request's method")
     compress: str = option(choice(*METHODS), "none", help="compression of the body")
+    query: Secret | None = option(
+        optional(SECRET),
+        None,
+        help="query of the receiver's URL, with & and % escaped once more",
+        example="table%3Dlogs%26async%3D1",
+    )
 
 
 class HttpLinesSink(HttpSink[HttpLinesOptions]):
@@ -47,4 +53,5 @@ class HttpLinesSink(HttpSink[HttpLinesOptions]):
         headers = {"Content-Type": _CONTENT_TYPES[self.options.format]} if body else {}
         if compress != "none":
             headers["Content-Encoding"] = compress
-        return Request(method, self.target.path, headers, body, compress)
+        query = self.options.query.reveal() if self.options.query else ""
+        return Request(method, self.target.path, headers, body, compress, query)

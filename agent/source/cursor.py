@@ -47,11 +47,13 @@ class Cursor:
     mark    everything up to it, in order of arrival, was taken
     beyond  how many records of stdout and of stderr behind the mark were taken too: while a line of one stream
             has not ended, the mark waits before it
+    ended   the container had ended, and this was all it had written
     """
 
     since: int = 0
     mark: Mark | None = None
     beyond: tuple[int, int] = (0, 0)
+    ended: bool = False
 
     def to_bytes(self) -> bytes:
         return orjson.dumps(self)
@@ -62,7 +64,8 @@ class Cursor:
         try:
             values = orjson.loads(data)
             mark = Mark(**values["mark"]) if values["mark"] else None
-            return cls(int(values["since"]), mark, (int(values["beyond"][0]), int(values["beyond"][1])))
+            beyond = int(values["beyond"][0]), int(values["beyond"][1])
+            return cls(int(values["since"]), mark, beyond, bool(values.get("ended")))
         except (TypeError, KeyError, IndexError) as error:
             raise ValueError(f"no cursor: {data[:80]!r}") from error
 
@@ -142,7 +145,7 @@ class Place:
         if open_streams:
             out = records.streams.count(1)
             beyond = (self.cursor.beyond[0] + out, self.cursor.beyond[1] + len(records) - out)
-            self.cursor = replace(self.cursor, beyond=beyond)
+            self.cursor = replace(self.cursor, beyond=beyond, ended=False)
         else:
             stream = records.streams[-1]
             place = self._places.newest(stream)

@@ -39,7 +39,8 @@ class Frames:
 class Splitter(Protocol):
     """What cuts a stream into frames."""
 
-    pending: int
+    @property
+    def pending(self) -> int: ...
 
     def feed(self, data: bytes) -> Frames: ...
 
@@ -162,7 +163,7 @@ def _tty_border(line: bytes) -> int:
     if own is None:
         return 0
     full = own.end() + PIECE_BYTES
-    for other in _STAMP.finditer(line, own.end(), full):
+    for other in _STAMP.finditer(line, own.end(), full + own.end()):
         if other[0] > own[0]:  # an application prints its own times too, but they are not later
             return other.start()
     return full if line.startswith((own[0], ERROR_TEXT), full) else 0

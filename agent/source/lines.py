@@ -15,10 +15,13 @@ import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+import orjson
+
 from agent.batch import NS, rfc3339
 from agent.errors import StreamError
 from agent.source.frames import PIECE_BYTES, Frames
 
+_BLANK, _NEWLINE = b" \n"
 _STAMP_BYTES = 30  # 2026-11-23T06:13:46.489633114Z
 _LATEST_NS = (1 << 63) - NS
 _TIME = re.compile(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(?:Z|([+-])(\d\d):(\d\d))", re.DOTALL)
@@ -118,25 +121,16 @@ class Assembler:
     def _whole_lines(self, frames: Frames) -> Records | None:
         """Every frame one whole line with a full stamp, as nearly all are: columns without a look at each."""
         payloads = frames.payloads
-        if {p[29:31] for p in payloads} != {b"Z "} or {p[-1:] for p in payloads} != {b"\n"}:
+        if min(map(len, payloads)) <= _STAMP_BYTES or max(map(len, payloads)) > self._max + _STAMP_BYTES + 2:
             return None
-        if max(map(len, payloads)) > self._max + _STAMP_BYTES + 2:
+        if {p[_STAMP_BYTES] for p in payloads} != {_BLANK} or {p[-1] for p in payloads} != {_NEWLINE}:
             return None
+        times = [p[:_STAMP_BYTES] for p in payloads]
         try:
-            digits = [p[20:29] for p in payloads]
-            if not b"".join(digits).isdigit():  # int() takes blanks, signs and underscores
-                return None
-            fractions = list(map(int, digits))
-            seconds = {p[:20] for p in payloads}
-            if len(seconds) == 1:
-                base = _whole_second_ns(seconds.pop())
-                stamps = [base + fraction for fraction in fractions]
-            else:
-                bases = {text: _whole_second_ns(text) for text in seconds}
-                stamps = [bases[p[:20]] + fraction for p, fraction in zip(payloads, fractions, strict=True)]
+            stamps = _stamps_ns(times)
         except ValueError:
             return None
-        return Records(frames.streams, stamps, [p[:30] for p in payloads], [p[31:-1] for p in payloads])
+        return Records(frames.streams, stamps, times, [p[31:-1] for p in payloads])
 
     def _each(self, frames: Frames) -> Records:
         records = Records()
@@ -196,6 +190,21 @@ def parse_time(text: bytes) -> int:
         return _within(seconds + fraction - (zone if match[3] == b"+" else -zone))
     except ValueError:
         raise StreamError(f"a record without a time: {text[:40]!r}") from None
+
+
+def _stamps_ns(times: list[bytes]) -> list[int]:
+    """Times as the Engine usually writes them, nine digits and Z → ns since the epoch. Raises ValueError."""
+    text, second = b"".join(times), times[0][:20]
+    digits = [time[20:29] for time in times]
+    if text[29::_STAMP_BYTES] != b"Z" * len(times) or not b"".join(digits).isdigit():
+        raise ValueError
+    base = _whole_second_ns(second)
+    if text.count(second) == len(times):  # it ends in a dot, so it is nowhere but at the beginning of each
+        whole = b"%d" % (base // NS)
+        stamps: list[int] = orjson.loads(b"[%b%b]" % (whole, (b"," + whole).join(digits)))
+        return stamps
+    bases = {start: _whole_second_ns(start) for start in {time[:20] for time in times}}
+    return [bases[time[:20]] + int(fraction) for time, fraction in zip(times, digits, strict=True)]
 
 
 @functools.lru_cache(maxsize=256)

@@ -11,8 +11,10 @@ from agent.batch import NS, Container
 from agent.engine.changes import Appeared, Change, Died, EngineBack, EngineLost, Gone, Renamed, Started
 from agent.engine.containers import ContainerFacts
 from agent.errors import EngineError
+from agent.losses import Cause
 from agent.source.cursor import Cursor
-from agent.source.logs import LogsReader, Surroundings
+from agent.source.logs import LogsReader
+from agent.source.reading import Surroundings
 
 log = logging.getLogger(__name__)
 
@@ -24,15 +26,18 @@ class Beginning:
     """Where a container that was never read is begun to be read.
 
     epoch_ns  when the agent began to watch this Engine, for the first time with its present state; the Engine's
-              time. A container made later is read whole.
+              time.
+    there     the ids of the containers there were then. Any other came later and is read whole: by its id, not by
+              the time it was made, for clocks are set back
     backlog   of one that ran already then: seconds before that time; None: all
     """
 
     epoch_ns: int
+    there: frozenset[str]
     backlog: float | None
 
     def cursor(self, facts: ContainerFacts) -> Cursor:
-        if facts.created_ns >= self.epoch_ns or facts.partial:
+        if facts.id not in self.there:
             return Cursor()
         if not facts.running:
             return Cursor(since=self.epoch_ns)
@@ -52,7 +57,7 @@ class Readers:
         forget: Callable[[Collection[str]], Awaitable[None]],
         supervise: Supervise,
     ) -> None:
-        self.beginning = Beginning(0, None)
+        self.beginning = Beginning(0, frozenset(), None)
         self._around = around
         self._describe = describe
         self._cursors = cursors
@@ -83,16 +88,19 @@ class Readers:
                 pass  # the streams end by themselves
 
     def _begin(self, facts: ContainerFacts) -> None:
-        saved = self._cursors.get(facts.id)
-        try:
-            cursor = self.beginning.cursor(facts) if saved is None else Cursor.from_bytes(saved)
-        except ValueError as error:
-            log.warning("container %s is read from where a new one would be: %s", facts.name, error)
-            cursor = self.beginning.cursor(facts)
+        cursor = self._saved(facts.id) or self.beginning.cursor(facts)
         reader = LogsReader(facts, self._describe(facts), cursor, self._around)
         self._readers[facts.id] = reader
         self._around.metrics.containers.set(len(self._readers))
         self._reading[facts.id] = self._tasks.create_task(self._keep(reader), name=f"logs of {facts.name}")
+
+    def _saved(self, container_id: str) -> Cursor | None:
+        saved = self._cursors.get(container_id)
+        try:
+            return None if saved is None else Cursor.from_bytes(saved)
+        except ValueError as error:
+            log.warning("container %s is read as a new one would be: %s", container_id[:12], error)
+            return None
 
     async def _keep(self, reader: LogsReader) -> None:
         container_id = reader.container.id
@@ -118,5 +126,19 @@ class Readers:
         """Forget the cursors of containers that were removed while we did not look."""
         there = {summary.id for summary in await self._around.client.containers(all=True)}
         gone = [key for key in self._cursors if key not in there and key not in self._readers]
+        for key in gone:
+            self._miss(key)
         if gone:
             await self._forget(gone)
+
+    def _miss(self, container_id: str) -> None:
+        """What a removed container wrote behind its cursor is lost, if it wrote anything."""
+        cursor = self._saved(container_id)
+        if cursor and not cursor.ended:
+            self._around.losses.record(
+                Cause.REMOVED,
+                container=container_id[:12],
+                now=self._around.now(),
+                first_ns=cursor.newest_ns,
+                last_ns=self._around.clock(),
+            )

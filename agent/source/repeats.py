@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from itertools import islice
 from operator import lt
 
+from agent.source.cursor import by_stream
 from agent.source.lines import Records
 
 _ENCODED_OVERHEAD = 60  # what a record takes in the Engine's file beside its text, at the least
@@ -63,11 +64,9 @@ class Repeats:
         """These records came, and were kept."""
         if not records.messages:
             return
-        for stream in set(records.streams):
-            newest = max(
-                stamp for stamp, at in zip(records.stamps, records.streams, strict=True) if at == stream
-            )
-            self._newest[stream - 1] = max(newest, self._newest[stream - 1])
+        for part in by_stream(records):
+            stream = part.streams[0]
+            self._newest[stream - 1] = max(self._newest[stream - 1], *part.stamps)
         size = sum(map(len, records.messages)) + len(records) * _ENCODED_OVERHEAD
         self._past.append(_Past(array("q", _keys_of(records)), size))
         self._size += size

@@ -28,13 +28,13 @@ class Step:
     """What some bytes came to.
 
     records  new ones · repeats  how many were left out as sent before
-    skipped  behind these records the stream jumps: a file may have been left out
+    behind   these follow after a jump: a file may have been left out in between; None: there is no jump
     error    the Engine's own error, or bytes that are no frame: the stream is at its end
     """
 
     records: Records
     repeats: int = 0
-    skipped: bool = False
+    behind: Records | None = None
     error: str | None = None
 
 
@@ -131,5 +131,5 @@ class OpenStream:
         repeats = came - len(records)
         row = self._jumps.suspect(records, now_ns) if self._jumps else None
         if row is not None:
-            return Step(records.take(slice(0, row)), repeats, skipped=True)
+            return Step(records.take(slice(0, row)), repeats, records.take(slice(row, None)), error)
         return Step(records, repeats, error=error)

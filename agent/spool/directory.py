@@ -25,8 +25,8 @@ def claimed(directory: Path) -> Iterator[None]:
     Raises SpoolError: it cannot be made or written, or another agent uses it.
     """
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        lock = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise SpoolError(
             f"the state directory {directory} cannot be used ({error.strerror}): make it writable for uid "

@@ -181,6 +181,7 @@ class Place:
             finished.append(slot)
         if finished:
             first = self.first_undone
+            self.skip = tuple(pair for pair in self.skip if pair[1] >= first)
             self._beyond = {seq for seq in self._beyond if seq >= first}
             self._beyond.update(slot.seq for slot in finished if slot.seq >= first)
         return finished

@@ -139,7 +139,6 @@ class Queue:
             place.ready[slot.seq] = shared
             self._hold(shared)
         place.next = scanned + 1
-        place.skip = tuple(pair for pair in place.skip if pair[1] > scanned)
         if not place.ready and place.next > self.visible:
             place.open = Tally()
         self._advance(place)

@@ -23,6 +23,8 @@ PAGE_BYTES = 8192
 WAL_PAGES = 1000
 BUSY_S = 5.0
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+#: All but `batches`, a damaged row of which is passed over when it is read.
+_SMALL_TABLES = ("progress", "containers", "cursors", "facts", "sinks")
 
 _TABLES = """
     CREATE TABLE progress (last_seq INTEGER NOT NULL);
@@ -57,9 +59,11 @@ def connect(path: Path) -> sqlite3.Connection:
     with mapped_errors():
         if path.exists() and path.stat().st_size:
             _check(path)
+        path.touch(mode=0o600)  # SQLite gives its -wal and -shm the same
         db = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
         try:
             _prepare(db)
+            _check_small_tables(db)
         except BaseException:
             db.close()
             raise
@@ -102,6 +106,14 @@ def _prepare(db: sqlite3.Connection) -> None:
                 db.execute(statement)
             db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             db.execute(f"PRAGMA user_version = {VERSION}")
+
+
+def _check_small_tables(db: sqlite3.Connection) -> None:
+    """SQLite reads pages that a file has lost as zeros: rows without a name would be believed."""
+    for table in _SMALL_TABLES:
+        (found,) = db.execute(f"PRAGMA quick_check({table})").fetchone()
+        if found != "ok":
+            raise Damaged(found.replace("\n", " "))
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 from agent.batch import Batch
 from agent.errors import SpoolError
-from agent.losses import Losses
+from agent.losses import Cause, Losses
 from agent.metrics import Metrics
 from agent.spool.directory import claimed
 from agent.spool.disk import Disk
@@ -167,7 +167,7 @@ async def _on_disk(
     with claimed(directory):
         disk = Disk(directory / FILE)
         try:
-            recovered, places = await _recover(disk, subscribers)
+            recovered, places = await _recover(disk, subscribers, losses)
             queue = Queue(places, last_seq=recovered.last_seq, memory_max_bytes=config.memory_max_bytes)
             writer = Writer(disk, queue, recovered, config.spool_max_bytes, metrics=metrics, losses=losses)
             async with _running(writer):
@@ -176,8 +176,10 @@ async def _on_disk(
             await disk.close()
 
 
-async def _recover(disk: Disk, subscribers: Sequence[Subscriber]) -> tuple[Recovered, list[Place]]:
-    """Open the file, and find each sink's place in it."""
+async def _recover(
+    disk: Disk, subscribers: Sequence[Subscriber], losses: Losses
+) -> tuple[Recovered, list[Place]]:
+    """Open the file, and find each sink's place in it; what is lost with it, or with a sink, is entered."""
     now_ns = time.time_ns()
     names = [each.name for each in subscribers]
     try:
@@ -187,6 +189,14 @@ async def _recover(disk: Disk, subscribers: Sequence[Subscriber]) -> tuple[Recov
         except Damaged as damage:
             aside = await disk.begin_anew(names, now_ns)
             log.error("the spool was damaged (%s): set aside as %s, and a new one begun", damage, aside)
+            losses.record(
+                Cause.UNREADABLE,
+                container="*",
+                now=time.monotonic(),
+                first_ns=min(aside.stat().st_mtime_ns, now_ns),
+                last_ns=now_ns,
+                why=f"what waited for a sink then, and what was written until now; see {aside.name}",
+            )
             recovered = await disk.open(names, now_ns)
             places = [await _place(disk, each, recovered) for each in subscribers]
     except (Damaged, Unwritable) as error:
@@ -197,8 +207,19 @@ async def _recover(disk: Disk, subscribers: Sequence[Subscriber]) -> tuple[Recov
         log.info("sink %s is new: it is sent what comes from now on", name)
     for name in recovered.returned:
         log.info("sink %s is back: it goes on where it was, with what is still kept", name)
-    for name in recovered.removed:
+    for name, position in recovered.removed.items():
         log.info("sink %s is gone: nothing is kept for it; its position is, for 7 days", name)
+        waiting = await disk.backlog(name, position.seq, position.beyond)
+        if waiting.records:
+            losses.record(
+                Cause.SINK_REMOVED,
+                container="*",
+                now=time.monotonic(),
+                first_ns=waiting.oldest_ns or now_ns,
+                last_ns=waiting.newest_ns or now_ns,
+                records=waiting.records,
+                sink=name,
+            )
     return recovered, places
 
 

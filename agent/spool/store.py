@@ -47,7 +47,7 @@ class Recovered:
     positions: Mapping[str, Position]
     added: Sequence[str]
     returned: Sequence[str]
-    removed: Sequence[str]
+    removed: Mapping[str, Position]
 
 
 class Store:
@@ -80,7 +80,7 @@ class Store:
             gone = {name for name, *_, gone_ns in rows if gone_ns is not None}
             added = [name for name in names if name not in known]
             returned = [name for name in names if name in gone]
-            removed = [name for name in known if name not in names and name not in gone]
+            removed = {name: place for name, place in known.items() if name not in names and name not in gone}
             db.executemany("INSERT INTO sinks (name, position) VALUES (?, ?)", [(n, last_seq) for n in added])
             db.executemany("UPDATE sinks SET gone_ns = NULL WHERE name = ?", [(n,) for n in returned])
             db.executemany("UPDATE sinks SET gone_ns = ? WHERE name = ?", [(now_ns, n) for n in removed])

@@ -25,13 +25,14 @@ CONNECT_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is sent. `compress`: how the body has yet to be compressed, one of `agent.encode.compress`."""
+    """What is sent. `compress`: how the body has yet to be compressed; `query`: as it goes into the URL."""
 
     method: str
     path: str
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     compress: str = "none"
+    query: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ class HttpClient:
         try:
             async with self._session.request(
                 request.method,
-                self._origin.with_path(request.path or "/"),
+                self._url(request),
                 headers=request.headers,
                 data=io.BytesIO(request.body) if request.body else None,  # goes out in pieces: the loop lives
                 allow_redirects=False,
@@ -88,6 +89,10 @@ class HttpClient:
             raise TransportError(f"{self._where}: no answer within {self._timeout_s:g} s") from error
         except aiohttp.ClientError as error:
             raise self._explained(error) from error
+
+    def _url(self, request: Request) -> URL:
+        url = self._origin.with_path(request.path or "/")
+        return URL(f"{url}?{request.query}", encoded=True) if request.query else url
 
     async def close(self) -> None:
         """Let go of the connections."""

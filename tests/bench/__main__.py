@@ -33,8 +33,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measure, print, save."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__.splitlines()[0])
     parser.add_argument("--lines", type=int, help=f"lines of one flow (default: {LINES:,})")
-    parser.add_argument("--size", type=int, default=LINE_BYTES, help="bytes of one line (default: %(default)s)")
-    parser.add_argument("--quick", action="store_true", help=f"the simulated Engine alone, {QUICK_LINES:,} lines")
+    parser.add_argument(
+        "--size", type=int, default=LINE_BYTES, help="bytes of one line (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help=f"the simulated Engine alone, {QUICK_LINES:,} lines"
+    )
     parser.add_argument(
         "--json", type=Path, default=ROOT / "build" / "bench.json", help="default: build/bench.json"
     )

@@ -1,4 +1,7 @@
-"""The Engines that the benchmark runs on: a real one and the simulated one, driven alike."""
+"""The Engines that the benchmark runs on: a real one and the simulated one, driven alike.
+
+What goes on in a real one's containers is asked again and again: it has no event for that.
+"""
 
 from __future__ import annotations
 
@@ -59,13 +62,13 @@ class _RealWriting:
     async def written(self) -> None:
         last = self._lines.line(self._lines.count) + b"\n"
         async with asyncio.timeout(_WRITE_S):
-            while await asyncio.to_thread(self._container.logs, tail=1) != last:
+            while await asyncio.to_thread(self._container.logs, tail=1) != last:  # noqa: ASYNC110 - see above
                 await asyncio.sleep(_LOOK_EVERY_S)
 
     async def ready(self) -> None:
         """Return when it listens for the signal: before that it would ignore it."""
         async with asyncio.timeout(_START_S):
-            while "usleep" not in str(await asyncio.to_thread(self._container.top)):
+            while "usleep" not in str(await asyncio.to_thread(self._container.top)):  # noqa: ASYNC110 - see above
                 await asyncio.sleep(_LOOK_EVERY_S)
 
 

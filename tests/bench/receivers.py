@@ -101,7 +101,7 @@ async def read_file(path: Path, count: Count) -> None:
     lines = Tail(count.add)
     while not path.exists():  # noqa: ASYNC110, ASYNC240 - a file system tells nobody without inotify
         await asyncio.sleep(LOOK_EVERY_S)
-    with path.open("rb", buffering=0) as file:  # noqa: ASYNC230 - likewise, and it is in memory
+    with path.open("rb", buffering=0) as file:
         while True:
             if data := file.read(_BUFFER_BYTES):
                 lines.feed(data)
@@ -133,7 +133,9 @@ async def main(directory: Path, wanted: int) -> None:
     await runner.cleanup()
 
 
-async def _answer(counts: dict[str, Count], asked: dict[str, list[str] | float]) -> dict[str, dict[str, float]]:
+async def _answer(
+    counts: dict[str, Count], asked: dict[str, list[str] | float]
+) -> dict[str, dict[str, float]]:
     """How the sinks named fare, when they are complete or the patience is at its end."""
     names, patience_s = asked["sinks"], asked["patience_s"]
     assert isinstance(names, list)

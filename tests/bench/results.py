@@ -85,7 +85,8 @@ class Results:
             "line_bytes": self.line_bytes,
             "demultiplexing_us": self.demultiplexing_us,
             "curl": [
-                {"engine": engine, "way": way, "lines_per_s": rate} for (engine, way), rate in self.curl.items()
+                {"engine": engine, "way": way, "lines_per_s": rate}
+                for (engine, way), rate in self.curl.items()
             ],
             "runs": [
                 asdict(run)
@@ -114,11 +115,22 @@ class Results:
 
     def table(self) -> Iterator[str]:
         """For a person."""
-        yield f"Lines of {self.line_bytes} bytes. CPU is the agent's, user and system, for a line through all sinks;"
-        yield f"×demux: the same in units of this machine's plain demultiplexing, {self.demultiplexing_us:.2f} µs a frame;"
-        yield "of curl: lines/s against `curl -s -0` reading the same stream and throwing it away."
+        yield f"Lines of {self.line_bytes} bytes, spool on disk. CPU: the agent's, user and system, of a line to all;"
+        yield f"in demux: the same in units of plain demultiplexing here, {self.demultiplexing_us:.2f} µs a frame."
+        yield "Of curl: lines/s against those of `curl -s -0`, which reads the same stream and throws it away."
         yield ""
-        head = ("engine", "way", "sinks", "CPU", "×demux", "lines/s", "of curl", "peak", "delivered", "repeated")
+        head = (
+            "engine",
+            "way",
+            "sinks",
+            "CPU",
+            "in demux",
+            "lines/s",
+            "of curl",
+            "peak",
+            "delivered",
+            "repeated",
+        )
         yield from columns([head, *map(self._row, self.runs)])
         for rest in self.rests:
             yield ""

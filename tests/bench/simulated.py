@@ -2,8 +2,8 @@
 
     python -m tests.bench.simulated SOCKET
 
-Says that it listens. Asked {"create": name} it starts a container and says its id; {"write": name, "count": …, "size":
-…} has it write its lines; {"idle": …} starts so many that write nothing.
+Says that it listens. Asked {"create": name} it starts a container and says its id; {"write": name, "count": …,
+"size": …} has it write its lines; {"idle": …} starts so many that write nothing.
 """
 
 from __future__ import annotations

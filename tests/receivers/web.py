@@ -135,7 +135,7 @@ class HttpReceiver(WebReceiver):
     """Takes the record as NDJSON or as a JSON array, at `/logs`."""
 
     def read(self, request: Request) -> tuple[list[Received], Answer]:
-        if request.method not in {"POST", "PUT"} or request.path != "/logs":
+        if request.method not in {"POST", "PUT"} or request.path.partition("?")[0] != "/logs":
             raise Faulty(f"{request.method} {request.path}")
         body = _decoders()[request.headers.get("Content-Encoding", "identity")](request.body)
         match request.headers["Content-Type"]:

@@ -66,6 +66,19 @@ async def test_further_headers_are_sent() -> None:
     assert request.headers["User-Agent"].startswith("dockferry/")
 
 
+async def test_the_receivers_own_query_is_sent() -> None:
+    """As ClickHouse or VictoriaLogs want it; it may hold a key, and is a secret."""
+    async with HttpReceiver().listening() as receiver:
+        url = f"http://127.0.0.1:{receiver.port}/logs?query=_stream_fields%3Da,b%26x%3D1%2526"
+        made = sink(url)
+        await made.open(None, forget)
+        assert await made.deliver([batch()]) == Delivered()
+        await made.close()
+    (request,) = receiver.requests
+    assert request.path == "/logs?_stream_fields=a,b&x=1%26"
+    assert "_stream_fields" not in repr(made.options)
+
+
 async def test_a_large_request_leaves_the_loop_alive_and_arrives_whole() -> None:
     """Past 256 KiB it is compressed in a thread."""
     sent = batch([b"%06d" % row for row in range(3000)])

@@ -1,0 +1,153 @@
+"""Reading without follow: every file there still is, opened under one lock, to an end.
+
+So nothing rotates away while it is read; and at its end it is known whether the cursor's mark is still there.
+"""
+
+from __future__ import annotations
+
+from agent.errors import StreamError
+from agent.losses import Cause
+from agent.source.cursor import Cursor, Place
+from agent.source.reading import Reading
+from agent.source.stream import OpenStream, Step
+
+#: Fewer new records than this: caught up.
+_FEW_RECORDS = 2000
+_STEPS = (100, 1000, 10_000, 100_000, 1_000_000)
+#: A gap shorter than a record takes to be written is none: the file of the mark ended with it.
+_ONE_RECORD_BYTES = 256
+
+
+class History:
+    """What a container wrote up to now, as far as its log still has it."""
+
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
+        self._read_to_ns: int | None = None
+
+    async def catch_up(self, *, ended: bool = False) -> None:
+        """Read what is behind the cursor, until hardly anything is new.
+
+        ended  the container does not run: until nothing is, and a line without newline counts
+        """
+        least = 1 if ended else _FEW_RECORDS
+        if self._reading.blind and self._reading.cursor.mark:
+            while await self.look_back(Cause.ROTATED, ended=ended) >= least:
+                pass
+        else:
+            while await self._read(ended=ended) >= least:
+                pass
+            if (
+                ended
+                and self._reading.cursor.mark
+                and await self.last_times(1) not in ([], [self._read_to_ns])
+            ):
+                await self.look_back(Cause.DAMAGED, ended=True)
+
+    async def _read(
+        self, *, ended: bool = False, tail: int | None = None, present: bool | None = None
+    ) -> int:
+        """Read without follow, to the end of the file; how many records were new.
+
+        tail     only so many records, instead of those since the cursor
+        present  whether the mark is known to come (or known not to)
+        """
+        before = self._reading.taken
+        stream = self._reading.stream()
+        if present is not None:
+            stream.settle(self._reading.around.clock(), present=present)
+        since = self._reading.since() if tail is None else None
+        async with self._reading.open(since=since, tail=tail, follow=False) as body:
+            async for chunk in body:
+                await self.take(stream, stream.feed(chunk, self._reading.around.clock()))
+        if stream.cut:
+            raise StreamError("the answer ends in the middle of a record")
+        if not stream.search.found:
+            await self._not_found(stream)
+        if ended:
+            await self.take(stream, stream.finish(self._reading.around.clock()))
+        self._read_to_ns = stream.newest_ns
+        return self._reading.taken - before
+
+    async def _not_found(self, stream: OpenStream) -> None:
+        """The file was read from the cursor's time to its end, and the mark is not there."""
+        if stream.search.seen and not await self._shows_from_the_end():
+            await self.take(stream, self._gone(stream))
+        elif stream.search.seen or await self.last_times(1) not in ([], [self._reading.cursor.newest_ns]):
+            await self.look_back(Cause.DAMAGED)
+
+    async def take(self, stream: OpenStream, step: Step) -> None:
+        """`Reading.take`; and when the mark should have come by now, find out whether it is still there."""
+        if stream.search.doubtful:
+            by_time = await self.scan(since=self._reading.since())
+            present = by_time.search.found or await self._shows_from_the_end()
+            now_ns = self._reading.around.clock()
+            await self.take(stream, stream.settle(now_ns, present=True) if present else self._gone(stream))
+        await self._reading.take(stream, step)
+
+    def _gone(self, stream: OpenStream) -> Step:
+        """The mark is no longer in the file: report the gap; what was held is new."""
+        mark_ns = self._reading.cursor.newest_ns
+        first_ns = stream.search.first_ns or mark_ns
+        step = stream.settle(self._reading.around.clock(), present=False)
+        if (
+            self._reading.jumps is None
+            or self._reading.jumps.written_in(first_ns - mark_ns) > _ONE_RECORD_BYTES
+        ):
+            self._reading.lost(Cause.ROTATED, mark_ns, first_ns)
+        return step
+
+    async def look_back(self, cause: Cause, *, ended: bool = False) -> int:
+        """Look for the mark from the end of the log, in growing steps; how many records behind it were new.
+
+        For where a read by time does not give all there is. `cause` is reported if the mark is not there.
+        """
+        deepest: tuple[int, int] | None = None
+        for tail in _STEPS:
+            scan = await self.scan(tail=tail)
+            if scan.search.found:
+                return await self._read(ended=ended, tail=2 * tail, present=True)
+            if not scan.search.seen:
+                break
+            deepest = tail, scan.search.first_ns or self._reading.cursor.newest_ns
+            if scan.pieces < tail:
+                break
+        if deepest is None:
+            return 0
+        self._reading.lost(cause, self._reading.cursor.newest_ns, deepest[1])
+        return await self._read(ended=ended, tail=2 * deepest[0], present=False)
+
+    async def _shows_from_the_end(self) -> bool:
+        """Whether the mark is found from the end of the log, where a read by time did not show it."""
+        for tail in _STEPS:
+            scan = await self.scan(tail=tail)
+            if scan.search.found or scan.pieces < tail:
+                return scan.search.found
+        return False
+
+    async def scan(self, *, since: str | None = None, tail: int | None = None) -> OpenStream:
+        """Look whether a part of the file has the mark, taking nothing."""
+        stream = self._reading.stream(place=Place(self._reading.cursor))
+        stream.settle(0, present=True)
+        async with self._reading.open(since=since, tail=tail, follow=False) as body:
+            async for chunk in body:
+                if stream.feed(chunk, 0).error is not None or stream.search.found:
+                    break
+        return stream
+
+    async def is_whole(self, stream: OpenStream) -> bool:
+        """Whether a followed stream that has ended gave everything: then its last record is the file's."""
+        mark = self._reading.cursor.mark
+        if mark is None or stream.unfinished or not stream.search.found:
+            return False
+        last = await self.last_times(2)
+        return last[-1:] == [mark.stamp] and last.count(mark.stamp) == 1
+
+    async def last_times(self, count: int) -> list[int]:
+        """The times of the file's last records."""
+        stream = self._reading.stream(place=Place(Cursor()))
+        times: list[int] = []
+        async with self._reading.open(since=None, tail=count, follow=False) as body:
+            async for chunk in body:
+                times += stream.feed(chunk, 0).records.stamps
+        return times or ([stream.newest_ns] if stream.newest_ns is not None else [])

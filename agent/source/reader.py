@@ -1,0 +1,122 @@
+"""A reader: one container read for as long as it exists, whatever befalls it and the Engine. How is a subclass's.
+
+The end of a stream means nothing by itself (moby ends it at every stop, restart, decode error and daemon stop,
+and proxies cut it): look at the container's state, and go on from the cursor.
+"""
+
+from __future__ import annotations
+
+import abc
+import asyncio
+import logging
+import random
+
+from agent.batch import Container
+from agent.engine.containers import ContainerFacts
+from agent.errors import EngineRefused, EngineUnreachable, StreamError
+from agent.source.cursor import Cursor
+from agent.source.history import History
+from agent.source.reading import Reading, Skipped, Surroundings
+
+log = logging.getLogger(__name__)
+
+_PAUSE_S = 0.1
+_PAUSE_MOST_S = 10.0
+NOT_FOUND, CONFLICT, NO_READING = 404, 409, 501
+
+
+class Reader(abc.ABC):
+    """Reads one container."""
+
+    def __init__(
+        self, facts: ContainerFacts, container: Container, cursor: Cursor, around: Surroundings
+    ) -> None:
+        self._reading = Reading(facts, container, cursor, around)
+        self._history = History(self._reading)
+        self._around = around
+        self._changed = asyncio.Event()
+        self._failures = 0
+        self._said: tuple[str, str] | None = None
+
+    @property
+    def container(self) -> Container:
+        """Its constants; a rename exchanges them."""
+        return self._reading.container
+
+    @container.setter
+    def container(self, container: Container) -> None:
+        self._reading.container = container
+
+    @property
+    def cursor(self) -> Cursor:
+        """How far the records handed on reach."""
+        return self._reading.cursor
+
+    def update(self, facts: ContainerFacts | None = None) -> None:
+        """The container started or went away (what is known of it now), or the Engine is back: look again."""
+        if facts is not None:
+            self._reading.facts = facts
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Read until the container is gone or cannot be read. What fails is tried again, more and more seldom."""
+        if self._reading.facts.status == "created":
+            await self._changed.wait()
+        while True:
+            self._changed.clear()
+            taken = self._reading.taken
+            try:
+                facts = await self._read_to_an_end()
+                if facts is None:
+                    return
+                if facts.running:
+                    await self._pause()
+                else:
+                    await self._reading.end()
+                    await self._changed.wait()
+                    self._failures = 0
+            except Skipped:
+                if self._reading.taken == taken:
+                    await self._pause()
+            except EngineRefused as refused:
+                if refused.status == NO_READING:
+                    log.warning("container %s cannot be read: %s", self.container.name, refused.message)
+                    return
+                await self._failed("refused", refused.message)
+            except EngineUnreachable as error:
+                await self._failed("unreachable", str(error))
+            except StreamError as error:
+                await self._failed("stream", str(error))
+
+    @abc.abstractmethod
+    async def _read_to_an_end(self) -> ContainerFacts | None:
+        """Read until a stream ends; of a container that does not run, all there is. Its state then; None: gone.
+
+        Raises Skipped when it is to be called again at once, EngineError, StreamError.
+        """
+
+    async def _failed(self, kind: str, why: str) -> None:
+        self._around.metrics.stream_errors.labels(self.container.name, kind).inc()
+        self._report(kind, why)
+        await self._pause()
+
+    def _report(self, kind: str, why: str) -> None:
+        """A line in the log for each change of what is wrong, not for each time."""
+        if (kind, why) != self._said:
+            log.log(
+                logging.DEBUG if kind == "unreachable" else logging.WARNING,
+                "container %s: %s",
+                self.container.name,
+                why,
+            )
+            self._said = kind, why
+
+    async def _pause(self) -> None:
+        """Wait a little longer at each failure in a row; not at all once something changed."""
+        longest = min(_PAUSE_S * 2**self._failures, _PAUSE_MOST_S)
+        self._failures = min(self._failures + 1, 16)
+        try:
+            async with asyncio.timeout(random.uniform(longest / 2, longest)):
+                await self._changed.wait()
+        except TimeoutError:
+            pass

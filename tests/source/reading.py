@@ -1,0 +1,128 @@
+"""A reader at work, and what it handed on: what tests of `LogsReader` look at.
+
+Place: stands in for spool and discovery. Like a spool it keeps batches and cursor together, so that a reader
+that is killed goes on from what was kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from agent.batch import Batch
+from agent.batch import Container as Description
+from agent.engine.client import EngineClient
+from agent.losses import Cause, Losses
+from agent.metrics import Metrics
+from agent.simulator import Container, SimulatedEngine
+from agent.source.cursor import Cursor
+from agent.source.logs import LogsReader
+from agent.source.reading import Surroundings
+
+DEADLINE_S = 20.0
+
+
+@dataclass(slots=True)
+class Loss:
+    """A loss as it was entered."""
+
+    cause: Cause
+    first_ns: int
+    last_ns: int
+
+
+class Book(Losses):
+    """The book of losses, of which each entry is kept."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        super().__init__(metrics)
+        self.entries: list[Loss] = []
+
+    def record(  # the rest goes through as it is
+        self, cause: Cause, *, first_ns: int, last_ns: int, **rest: object
+    ) -> None:
+        self.entries.append(Loss(cause, first_ns, last_ns))
+        super().record(cause, first_ns=first_ns, last_ns=last_ns, **rest)  # type: ignore[arg-type]
+
+
+@dataclass(slots=True)
+class Kept:
+    """What was handed on, and the cursor that came with it."""
+
+    batches: list[Batch] = field(default_factory=list)
+    cursors: dict[str, bytes] = field(default_factory=dict)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def hand_on(self, batches: Sequence[Batch], cursors: Mapping[str, bytes]) -> None:
+        self.batches += batches
+        self.cursors |= cursors
+        self.changed.set()
+
+    def lines(self, stream: str = "stdout") -> list[bytes]:
+        return [m for batch in self.batches if batch.stream.value == stream for m in batch.messages]
+
+    def ids(self) -> list[bytes]:
+        return [text for batch in self.batches for text in batch.ids()]
+
+
+class Reading:
+    """One container, read, killed and read again. `idle_s` as in `Surroundings`."""
+
+    def __init__(
+        self, engine: SimulatedEngine, client: EngineClient, container: Container, *, idle_s: float = 0.2
+    ) -> None:
+        self.kept = Kept()
+        self.metrics = Metrics()
+        self.losses = Book(self.metrics)
+        self.container = container
+        self.client = client
+        self._around = Surroundings(
+            client=client,
+            hand_on=self.kept.hand_on,
+            metrics=self.metrics,
+            losses=self.losses,
+            max_line_bytes=1 << 20,
+            now=time.monotonic,
+            clock=engine.now,
+            idle_s=idle_s,
+        )
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[LogsReader]:
+        """A reader that begins where the last one's batches ended; killed at the end."""
+        reader = await self.reader()
+        async with asyncio.timeout(DEADLINE_S), asyncio.TaskGroup() as tasks:
+            task = tasks.create_task(reader.run(), name="reader")
+            yield reader
+            task.cancel()
+
+    async def reader(self) -> LogsReader:
+        facts = await self.client.inspect(self.container.id)
+        saved = self.kept.cursors.get(facts.id)
+        description = Description(facts.id, facts.name, facts.image, facts.name, "host")
+        cursor = Cursor.from_bytes(saved) if saved else Cursor()
+        return LogsReader(facts, description, cursor, self._around)
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until what was handed on is so."""
+        async with asyncio.timeout(DEADLINE_S):
+            while not condition():
+                self.kept.changed.clear()
+                await self.kept.changed.wait()
+
+    async def lines(self, count: int, stream: str = "stdout") -> list[bytes]:
+        """The lines of a stream, once so many are there."""
+        await self.until(lambda: len(self.kept.lines(stream)) >= count)
+        return self.kept.lines(stream)
+
+    def count(self, metric: str) -> float:
+        """A counter's value over all labels."""
+        return sum(
+            sample.value
+            for family in self.metrics.registry.collect()
+            for sample in family.samples
+            if sample.name == f"dockferry_{metric}_total"
+        )
