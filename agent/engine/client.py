@@ -26,7 +26,8 @@ from typing import Any, Final, Self
 import aiohttp
 import orjson
 
-from agent.engine.containers import NS, ContainerFacts, Event, Summary, event_of, facts_of, summary_of
+from agent.batch import NS
+from agent.engine.containers import ContainerFacts, Event, Summary, event_of, facts_of, summary_of
 from agent.engine.endpoint import Endpoint, explain
 from agent.engine.ssh import SshConnector, command
 from agent.engine.version import EngineVersion, ask_version, engine_version, negotiate

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-NS = 1_000_000_000
+from agent.batch import NS
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,10 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Final, Protocol
 
+from agent.batch import NS
 from agent.engine.changes import Change, EngineBack, EngineLost, Register
 from agent.engine.client import EngineClient
-from agent.engine.containers import NS, ContainerFacts, Event
+from agent.engine.containers import ContainerFacts, Event
 from agent.engine.own import Traces, find
 from agent.engine.version import EngineVersion
 from agent.errors import EngineRefused, EngineUnreachable, UsageError

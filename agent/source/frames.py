@@ -22,6 +22,8 @@ STDOUT, STDERR, SYSTEM_ERROR = 1, 2, 3
 PIECE_BYTES = 16 * 1024
 #: No record is larger: pieces are cut at 16 KiB (awslogs: 256 KiB). More than this is not a frame's header.
 MAX_FRAME_BYTES = 64 << 20
+#: The longest time and the blank behind it, with a zone: 2026-11-23T06:13:46.489633114+01:00
+_TIME_BYTES = 36
 #: What the Engine writes before an error text once the answer has begun (moby daemon/logs.go).
 ERROR_TEXT = b"Error grabbing logs: "
 _HEADER = Struct(">BxxxI")
@@ -100,6 +102,11 @@ class TtySplitter:
     def pending(self) -> int:
         """Bytes of an unfinished piece."""
         return len(self._rest)
+
+    @property
+    def torn(self) -> bool:
+        """Whether the unfinished piece has not even its time: then it was cut off, not left unfinished."""
+        return bool(self._rest) and b" " not in self._rest[:_TIME_BYTES]
 
     def feed(self, data: bytes) -> Frames:
         lines = (self._rest + data).split(b"\n")

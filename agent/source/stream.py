@@ -86,8 +86,10 @@ class OpenStream:
 
     @property
     def cut(self) -> bool:
-        """Whether the stream stands in the middle of a frame: it was cut off."""
-        return isinstance(self._splitter, Demultiplexer) and self._splitter.pending > 0
+        """Whether the stream stands in the middle of a frame, or of a time: it was cut off."""
+        if isinstance(self._splitter, TtySplitter):
+            return self._splitter.torn
+        return self._splitter.pending > 0
 
     @property
     def unfinished(self) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agent.batch import Container
+from agent.batch import NS, Container
 from agent.spool import schema
 from agent.spool.codec import encode
 from agent.spool.place import Position, Range, Slot
@@ -18,7 +18,7 @@ KEEP_FREE_PAGES = 2048
 VACUUM_PAGES = 512
 #: Containers that no batch needs any more are looked for when this many are new.
 PRUNE_AFTER = 1000
-GONE_KEPT_NS = 7 * 24 * 3600 * 1_000_000_000
+GONE_KEPT_NS = 7 * 24 * 3600 * NS
 
 
 @dataclass(slots=True)

@@ -182,3 +182,19 @@ def test_a_tty_s_endless_line_takes_no_endless_memory() -> None:
     for _ in range(200):
         splitter.feed(stamp(1) + b"x" * PIECE)
         assert splitter.pending <= 2 * (PIECE + 31)
+
+
+@pytest.mark.parametrize(
+    ("rest", "torn"),
+    [
+        (b"", False),
+        (b"2026-11-23T06:13", True),
+        (b"2026-11-23T06:13:46.489633114Z", True),
+        (b"2026-11-23T06:13:46.489633114Z prompt> ", False),
+    ],
+)
+def test_a_terminals_stream_that_ends_within_a_time_was_cut_off(rest: bytes, torn: bool) -> None:  # noqa: FBT001
+    """One that ends behind it has a line that the process did not end."""
+    splitter = TtySplitter()
+    splitter.feed(b"2026-11-23T06:13:45.000000001Z whole\r\n" + rest)
+    assert splitter.torn is torn
