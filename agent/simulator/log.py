@@ -76,18 +76,18 @@ class Log:
         self._first += forgotten
 
     def damage(self) -> None:
-        """Spoil the file here: what comes from now on is hidden from reads that begin at the oldest record.
+        """Spoil the file here: a read that begins in front of it ends here in silence (Engine ≥ 27.4).
 
-        Reading on from the front stops at the damage in silence (Engine ≥ 27.4); `tail` reads backwards up to
-        it.
+        `tail` counts through the damage: it gives what comes from now on if it begins behind it. A follow that
+        begins in front goes on with what is written after it was opened.
         """
         self._hole = self.end
 
     def open(self, window: Window, *, follow: bool, wake: Callable[[], None]) -> LogReader:
         """Begin to read; `wake` is called when there is more to `take`, or nothing will come any more."""
         reader = LogReader(self, window, self._start(window), None if follow else self.end, wake)
-        if window.tail < 0 and self._hole is not None and self._hole > self._first:
-            reader.save(self._pieces[: self._hole - self._first])
+        if self._hole is not None and self._hole > reader.position:
+            reader.save(self._pieces[reader.position - self._first : self._hole - self._first])
             reader.position = self.end
         self._readers.add(reader)
         return reader
@@ -109,7 +109,7 @@ class Log:
     def _start(self, window: Window) -> int:
         if window.tail < 0:
             return self._first
-        return max(self._first, self.end - window.tail, self._hole or 0)
+        return max(self._first, self.end - window.tail)
 
 
 class LogReader:

@@ -1,6 +1,10 @@
 """Reading without follow: every file there still is, opened under one lock, to an end.
 
 So nothing rotates away while it is read; and at its end it is known whether the cursor's mark is still there.
+
+Where a file is damaged the Engine stops reading, up to 27.3 with an error and since then in silence (moby #53631);
+a follow goes on with what is written from then on. `tail` counts lines from the end, through the damage too, and
+then reads on from there: what stands behind the damage comes only if the read begins behind it.
 """
 
 from __future__ import annotations
@@ -24,6 +28,8 @@ class History:
     def __init__(self, reading: Reading) -> None:
         self._reading = reading
         self._read_to_ns: int | None = None
+        #: From how many records back the log could be read to its end when it was last looked at.
+        self.readable = _STEPS[-1]
 
     async def catch_up(self, *, ended: bool = False) -> None:
         """Read what is behind the cursor, until hardly anything is new.
@@ -35,14 +41,11 @@ class History:
             while await self.look_back(Cause.ROTATED, ended=ended) >= least:
                 pass
         else:
+            newest_ns = await self._newest_ns()
             while await self._read(ended=ended) >= least:
                 pass
-            if (
-                ended
-                and self._reading.cursor.mark
-                and await self.last_times(1) not in ([], [self._read_to_ns])
-            ):
-                await self.look_back(Cause.DAMAGED, ended=True)
+            if self._reading.cursor.mark and not self._has_reached(newest_ns):
+                await self.look_back(Cause.DAMAGED, ended=ended)
 
     async def _read(
         self, *, ended: bool = False, tail: int | None = None, present: bool | None = None
@@ -103,10 +106,16 @@ class History:
         For where a read by time does not give all there is. `cause` is reported if the mark is not there.
         """
         deepest: tuple[int, int] | None = None
+        newest_ns = await self._newest_ns()
         for tail in _STEPS:
             scan = await self.scan(tail=tail)
             if scan.search.found:
-                return await self._read(ended=ended, tail=2 * tail, present=True)
+                new = await self._read(ended=ended, tail=2 * tail, present=True)
+                if self._has_reached(newest_ns):
+                    return new
+                return new + await self._behind_damage(2 * tail, newest_ns, ended=ended)
+            if (scan.newest_ns or 0) < newest_ns:
+                return await self._behind_damage(tail, newest_ns, ended=ended)
             if not scan.search.seen:
                 break
             deepest = tail, scan.search.first_ns or self._reading.cursor.newest_ns
@@ -117,6 +126,38 @@ class History:
         self._reading.lost(cause, self._reading.cursor.newest_ns, deepest[1])
         return await self._read(ended=ended, tail=2 * deepest[0], present=False)
 
+    async def _behind_damage(self, beyond: int, newest_ns: int, *, ended: bool) -> int:
+        """Read what stands behind the last damage; how many records were new.
+
+        Found by halving: the most records from the end that the Engine reads through to the newest.
+
+        beyond     from so many records back it does not
+        newest_ns  the time of the newest
+        """
+        shown: OpenStream | None = None
+        self.readable = 0
+        while beyond - self.readable > 1:
+            tail = (self.readable + beyond) // 2
+            scan = await self.scan(tail=tail, whole=True)
+            if (scan.newest_ns or 0) >= newest_ns:
+                self.readable, shown = tail, scan
+            else:
+                beyond = tail
+        if shown is None:
+            return 0
+        mark_ns, present = self._reading.cursor.newest_ns, shown.search.found
+        if not present:
+            self._reading.lost(Cause.DAMAGED, mark_ns, shown.search.first_ns or mark_ns)
+        return await self._read(ended=ended, tail=self.readable, present=present)
+
+    async def _newest_ns(self) -> int:
+        """The time of the file's last record, 0 if it cannot be read."""
+        return next(iter(await self.last_times(1)), 0)
+
+    def _has_reached(self, newest_ns: int) -> bool:
+        """Whether the last read came to a record that was in the file before: else damage stopped it."""
+        return (self._read_to_ns or 0) >= newest_ns
+
     async def _shows_from_the_end(self) -> bool:
         """Whether the mark is found from the end of the log, where a read by time did not show it."""
         for tail in _STEPS:
@@ -125,13 +166,15 @@ class History:
                 return scan.search.found
         return False
 
-    async def scan(self, *, since: str | None = None, tail: int | None = None) -> OpenStream:
-        """Look whether a part of the file has the mark, taking nothing."""
+    async def scan(
+        self, *, since: str | None = None, tail: int | None = None, whole: bool = False
+    ) -> OpenStream:
+        """Look whether a part of the file has the mark, taking nothing. `whole`: to the end even so."""
         stream = self._reading.stream(place=Place(self._reading.cursor))
         stream.settle(0, present=True)
         async with self._reading.open(since=since, tail=tail, follow=False) as body:
             async for chunk in body:
-                if stream.feed(chunk, 0).error is not None or stream.search.found:
+                if stream.feed(chunk, 0).error is not None or (stream.search.found and not whole):
                     break
         return stream
 

@@ -44,6 +44,7 @@ class LogsReader(Reader):
                 ended = await self._follow()
         except Hung:
             await self._history.look_back(Cause.DAMAGED)
+            self._tail = max(1, min(self._tail, self._history.readable))
         except EngineRefused as refused:
             if refused.status not in {NOT_FOUND, CONFLICT}:
                 raise

@@ -148,7 +148,8 @@ def _records(path: Path) -> Iterator[dict[str, Any]]:
         if each.exists():
             with each.open("rb") as lines:
                 for line in lines:
-                    yield json.loads(line)
+                    if line.endswith(b"\n"):  # else it is being written this very moment
+                        yield json.loads(line)
 
 
 def messages(path: Path) -> list[str]:

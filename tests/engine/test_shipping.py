@@ -101,6 +101,7 @@ def test_a_terminal_is_read_as_lines(engine: Engine, run_container: RunContainer
     assert messages(path) == ["hello", "a" * 40000, "prompt> "]
 
 
+@pytest.mark.timeout(300)  # an Engine of two cores needs 45 s for them alone
 def test_two_hundred_containers_that_live_50_ms_and_remove_themselves_are_read_whole(
     engine: Engine, run_container: RunContainer, tmp_path: Path
 ) -> None:
@@ -268,15 +269,20 @@ def test_a_daemon_restart_under_flow_loses_nothing(private_engine: PrivateEngine
 def test_the_agent_may_be_started_before_the_engine(private_engine: PrivateEngine, tmp_path: Path) -> None:
     """It waits, says so, and reads what starts with the Engine from its first line."""
     path, url = _file(tmp_path)
-    private_engine.run_container("echo hello; sleep 600", restart_policy={"Name": "always"})
+    container = private_engine.run_container("echo hello; sleep 600", restart_policy={"Name": "always"})
     private_engine.kill()
+
+    def told() -> str:
+        container.reload()
+        return f"{agent.said()}\n{container.status}: {container.logs(timestamps=True)!r}"
+
     agent = Agent(private_engine.host, tmp_path, {"file": url}, backlog="none")
     agent.launch()
     try:
         until(lambda: "cannot reach" in agent.said(), "it says that it waits", told=agent.said)
         began = time.time_ns()
         private_engine.start()
-        until(lambda: messages(path) == ["hello"], "the line of this start", told=agent.said)
+        until(lambda: messages(path) == ["hello"], "the line of this start", told=told)
     finally:
         agent.kill()
     assert _ns(records(path)[0]["timestamp"]) >= began

@@ -11,13 +11,13 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from agent.batch import Batch
 from agent.batch import Container as Description
 from agent.engine.client import EngineClient
 from agent.losses import Cause, Losses
 from agent.metrics import Metrics
-from agent.simulator import Container, SimulatedEngine
 from agent.source.cursor import Cursor
 from agent.source.logs import LogsReader
 from agent.source.reading import Surroundings
@@ -68,11 +68,24 @@ class Kept:
         return [text for batch in self.batches for text in batch.ids()]
 
 
+class Clocked(Protocol):
+    """An Engine, simulated or not, as far as its time goes: ns since the epoch."""
+
+    def now(self) -> int: ...
+
+
+class Known(Protocol):
+    """A container, simulated or not."""
+
+    @property
+    def id(self) -> str: ...
+
+
 class Reading:
     """One container, read, killed and read again. `idle_s` as in `Surroundings`."""
 
     def __init__(
-        self, engine: SimulatedEngine, client: EngineClient, container: Container, *, idle_s: float = 0.2
+        self, engine: Clocked, client: EngineClient, container: Known, *, idle_s: float = 0.2
     ) -> None:
         self.kept = Kept()
         self.metrics = Metrics()

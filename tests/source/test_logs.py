@@ -234,6 +234,14 @@ async def test_behind_a_hole_in_the_file_it_goes_on(
         web.finish()
     async with reading.running():
         assert await reading.lines(20) == numbered(0, 20)
+        if runs:
+            web.write_many(numbered(20, 30))
+            assert await reading.lines(30) == numbered(0, 30)
+    async with reading.running():  # now the mark stands behind it
+        if runs:
+            web.write_many(numbered(30, 35))
+            assert await reading.lines(35) == numbered(0, 35)
+    assert len(set(reading.kept.ids())) == len(reading.kept.lines())
     (loss,) = reading.losses.entries
     assert (loss.cause, loss.first_ns) == (Cause.DAMAGED, first)
     assert loss.first_ns < loss.last_ns <= engine.now()
