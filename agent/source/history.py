@@ -2,7 +2,7 @@
 
 So nothing rotates away while it is read; and at its end it is known whether the cursor's mark is still there.
 
-Where a file is damaged the Engine stops reading, up to 27.3 with an error and since then in silence (moby #53631);
+Where a file is damaged the Engine stops reading, with an error or in silence (20.10, 27.4 and newer: moby #53631);
 a follow goes on with what is written from then on. `tail` counts lines from the end, through the damage too, and
 then reads on from there: what stands behind the damage comes only if the read begins behind it.
 """
