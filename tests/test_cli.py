@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -151,6 +152,15 @@ def test_a_reader_that_has_seen_enough_is_no_error() -> None:
     assert ended.returncode in {0, 141}
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Programs begun here can be interrupted, even where the tests run in a shell's background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_is_quiet_and_status_130() -> None:
     """^C while a receiver is waited for."""
     with socket.create_server(("127.0.0.1", 0)) as silent:

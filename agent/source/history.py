@@ -187,10 +187,10 @@ class History:
         return last[-1:] == [mark.stamp] and last.count(mark.stamp) == 1
 
     async def last_times(self, count: int) -> list[int]:
-        """The times of the file's last records."""
+        """The times of the file's last records, of one without a newline too: a follow may hold that back."""
         stream = self._reading.stream(place=Place(Cursor()))
         times: list[int] = []
         async with self._reading.open(since=None, tail=count, follow=False) as body:
             async for chunk in body:
                 times += stream.feed(chunk, 0).records.stamps
-        return times or ([stream.newest_ns] if stream.newest_ns is not None else [])
+        return times + stream.finish(0).records.stamps

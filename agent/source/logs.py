@@ -91,13 +91,21 @@ class LogsReader(Reader):
         try:
             await self._history.catch_up()
         except EngineRefused as refused:
-            if refused.status not in {NOT_FOUND, CONFLICT} or step.behind is None:
+            if refused.status not in {NOT_FOUND, CONFLICT} or step.behind is None or await self._is_there():
                 raise
         else:
             raise Skipped
         why = "it jumps there, and the container was removed before its log could be looked at"
         self._reading.lost(Cause.ROTATED, self.cursor.newest_ns, step.behind.stamps[0], why)
         await self._reading.take(stream, Step(step.behind, error=step.error))
+
+    async def _is_there(self) -> bool:
+        """Whether the container stays: that its log was refused once does not tell."""
+        try:
+            facts = await self._around.client.inspect(self.container.id)
+        except EngineRefused as refused:
+            return refused.status not in {NOT_FOUND, CONFLICT}
+        return facts.status not in {"removing", "dead"}
 
     async def _doubt(self, stream: OpenStream, tail: int) -> None:
         """Look whether the mark is among the last `tail` records. Raises what `_not_shown` says if it is not.

@@ -305,10 +305,11 @@ async def test_what_rotated_away_while_we_were_gone_is_reported(
     assert loss.last_ns == next(b.timestamps[0] for b in reading.kept.batches if b.messages[0] == b"line 25")
 
 
+@pytest.mark.parametrize("refused", [0, 1])
 async def test_a_file_that_the_follower_skipped_is_read_all_the_same(
-    engine: SimulatedEngine, client: EngineClient, clock: SteppableClock
+    engine: SimulatedEngine, client: EngineClient, clock: SteppableClock, refused: int
 ) -> None:
-    """The jump in the times tells; a read without follow has what was left out."""
+    """The jump in the times tells; a read without follow has what was left out, if need be at the second try."""
     container = engine.create("web", log_options={"max-size": "1m", "max-file": "5"})
     container.start()
     reading, now = Reading(engine, client, container), engine.now() - 60 * NS
@@ -318,6 +319,8 @@ async def test_a_file_that_the_follower_skipped_is_read_all_the_same(
             container.write_many([text] * 2000, at=now + block * 2000)
             await reading.lines(2000 * (block + 1))
         engine.faults.skip(10_000, container=container)
+        if refused:
+            engine.faults.refuse(409, route="logs", count=refused)
         container.write_many([text] * 10_000, at=now + 8000)
         container.write_many([b"behind"] * 10, at=now + 18_000)
         lines = await reading.lines(18_010)
