@@ -1,4 +1,4 @@
-"""The Engine and its containers in trouble, drawn from seeds; then the troubles that need a look of their own."""
+"""The Engine and its containers in trouble. Trouble at random, by the minute, is `make chaos`."""
 
 from __future__ import annotations
 
@@ -8,35 +8,12 @@ from pathlib import Path
 import pytest
 
 from agent.simulator import SimulatedEngine, SteppableClock
-from tests.chaos import weather
 from tests.chaos.ledger import Ledger
 from tests.chaos.shipping import Agent, until
-from tests.chaos.weather import Voyage
 from tests.engine.shipping import messages
 
 pytestmark = pytest.mark.chaos
 HOUR_S = 3600
-SECONDS = 12.0
-
-
-@pytest.mark.parametrize("seed", [1, 2])
-async def test_whatever_befalls_the_engine_every_line_arrives_once(
-    engine: SimulatedEngine, clock: SteppableClock, tmp_path: Path, seed: int
-) -> None:
-    """Containers come and go, streams are cut, the daemon restarts, the clock is set: no sink has a line twice."""
-    async with Voyage(engine, clock, tmp_path, seed) as voyage:
-        await voyage.sail(SECONDS, [*weather.CHURN, *weather.ENGINE])
-        assert await voyage.arrive() == ""
-
-
-@pytest.mark.parametrize("seed", [3, 4])
-async def test_the_agent_may_be_killed_in_all_of_that(
-    engine: SimulatedEngine, clock: SteppableClock, tmp_path: Path, seed: int
-) -> None:
-    """The file has each line once, the others few twice."""
-    async with Voyage(engine, clock, tmp_path, seed) as voyage:
-        await voyage.sail(SECONDS, weather.ALL)
-        assert await voyage.arrive() == ""
 
 
 async def test_containers_made_after_the_clock_was_set_back_are_read_whole(
