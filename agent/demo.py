@@ -23,7 +23,7 @@ from agent.app import Agent
 from agent.given import SINK_PREFIX
 from agent.settings import Settings
 from agent.simulator import ShopLedger, SimulatedEngine, run_shop
-from agent.sinks import parse_sink
+from agent.sinks import parse_sink, redact
 from agent.sinks.base import Sink
 from agent.terminal import columns, mark
 
@@ -88,7 +88,7 @@ async def main(environ: Mapping[str, str], urls: Sequence[str]) -> int:
         )
         agent = Agent(settings, sinks)
         ledger = await _ship(agent, engine)
-        proofs = [Proof(name, _delivered(agent, name), settings.sinks[name]) for name in settings.sinks]
+        proofs = [Proof(name, _delivered(agent, name), redact(url)) for name, url in settings.sinks.items()]
         if not urls:
             proofs = [_counted(proof, files, receiver) for proof in proofs]
         sys.stdout.flush()

@@ -14,7 +14,7 @@ from agent.labels import LabelOptions
 from agent.options import Option, declared, show_duration, show_size, unknown
 from agent.reference import by_group, default_of, kinds_of_sink, own_options, tls_options, variable
 from agent.settings import DOCKER, Settings
-from agent.sinks import deadletter, redact
+from agent.sinks import deadletter, missing, redact
 from agent.sinks.base import SinkOptions, TlsOptions
 from agent.terminal import columns
 
@@ -96,6 +96,8 @@ def _everything() -> Iterator[str]:
     yield from _common(tls=True)
     for scheme, names in kinds_of_sink():
         yield from _section(f"{', '.join(names)}: {scheme.summary}", _named(own_options(scheme.options)))
+    if problems := missing():
+        yield from ("", "NOT INSTALLED", *(f"  {problem}" for problem in problems.values()))
     yield from ("", OPTIONS_END)
 
 
@@ -107,6 +109,9 @@ def _of_sink(sink: str) -> Iterator[str]:
             yield from _section("Its own options", _named(own_options(scheme.options)))
             yield from _common(tls=issubclass(scheme.options, TlsOptions))
             return
+    for name, problem in missing().items():
+        if sink in {name, name.partition("+")[0]}:
+            raise UsageError(problem)
     known = list(dict.fromkeys(name.partition("+")[0] for _, names in kinds for name in names))
     raise UsageError(f"{unknown('sink {!r}'.format, sink, known)}; there are: {', '.join(known)}")
 

@@ -71,6 +71,11 @@ class Tag:
         """The tag of this container."""
         return "".join(part if isinstance(part, str) else part(container) for part in self.parts)
 
+    @property
+    def varies(self) -> bool:
+        """Whether it depends on the container."""
+        return not all(isinstance(part, str) for part in self.parts)
+
     def __str__(self) -> str:
         return self.text
 

@@ -1,4 +1,4 @@
-"""Loki's PushRequest: protobuf by hand, because five message types need no runtime.
+"""Loki's PushRequest, in protobuf.
 
 Source: loki pkg/push/push.proto; the structure is
 
@@ -17,6 +17,7 @@ import struct
 from collections.abc import Iterator, Sequence
 
 from agent.batch import NS, Batch, Container, Stream
+from agent.encode.protobuf import field, head, varint, varint_size
 from agent.encode.utf8 import cleaned
 
 #: The names that do not mean a container's label.
@@ -39,8 +40,8 @@ def push_request(batches: Sequence[Batch], labels: Sequence[str] = DEFAULT_LABEL
         streams.setdefault(text, []).append(_entries(batch, names))
     parts: list[bytes] = []
     for text, entries in streams.items():
-        label_field = _field(1, text)
-        parts += [_head(1, len(label_field) + sum(map(len, entries))), label_field, *entries]
+        label_field = field(1, text)
+        parts += [head(1, len(label_field) + sum(map(len, entries))), label_field, *entries]
     return b"".join(parts)
 
 
@@ -117,7 +118,7 @@ def _runs(
 
     def kind(row: int) -> tuple[int, int, int, bool]:
         second, nanos = divmod(stamps[row], NS)
-        return second, _varint_size(nanos), len(ids[row]), row in truncated
+        return second, varint_size(nanos), len(ids[row]), row in truncated
 
     if ids and not truncated and _alike(min(stamps), max(stamps)) and len(set(map(len, ids))) == 1:
         yield 0, len(ids)
@@ -131,20 +132,20 @@ def _runs(
 def _alike(first: int, last: int) -> bool:
     """Whether these times, and all between them, have the same second and nanoseconds of the same size."""
     (second, nanos), (last_second, last_nanos) = divmod(first, NS), divmod(last, NS)
-    return second == last_second and _varint_size(nanos) == _varint_size(last_nanos)
+    return second == last_second and varint_size(nanos) == varint_size(last_nanos)
 
 
 def _run(stamps: Sequence[int], lines: Sequence[bytes], ids: Sequence[bytes], metadata: bytes) -> list[bytes]:
     """The rows of one run, column by column."""
     second, nanos = divmod(stamps[0], NS)
-    width = _varint_size(nanos)
-    seconds = b"\x08" + _varint(second) + b"\x10"
+    width = varint_size(nanos)
+    seconds = b"\x08" + varint(second) + b"\x10"
     time = b"\x0a%c%b" % (len(seconds) + width, seconds)
     before_id = metadata + _pair(RECORD_ID, ids[0])[: -len(ids[0])]
     rest = len(time) + width + len(before_id) + len(ids[0])
     sizes = list(map(len, lines))
-    heads = {size: _head(2, size) for size in set(sizes)}
-    openings = {size: _head(2, rest + len(head) + size) + time for size, head in heads.items()}
+    heads = {size: head(2, size) for size in set(sizes)}
+    openings = {size: head(2, rest + len(before) + size) + time for size, before in heads.items()}
     parts = [before_id] * (_PARTS * len(lines))
     parts[0::_PARTS] = map(openings.__getitem__, sizes)
     parts[1::_PARTS] = _varints([stamp - second * NS for stamp in stamps], width)
@@ -169,28 +170,4 @@ def _varints(values: Sequence[int], width: int) -> list[bytes]:
 
 
 def _pair(name: str, value: bytes) -> bytes:
-    return _field(3, _field(1, name.encode()) + _field(2, value))
-
-
-def _field(number: int, data: bytes) -> bytes:
-    """A field of wire type 2: a message or a string."""
-    return _head(number, len(data)) + data
-
-
-def _head(number: int, size: int) -> bytes:
-    return bytes((number << 3 | 2,)) + _varint(size)
-
-
-def _varint(value: int) -> bytes:
-    """`value` ≥ 0 in base 128, least digit first; all but the last have the high bit set."""
-    digits = bytearray()
-    while value > 0x7F:
-        digits.append(value & 0x7F | 0x80)
-        value >>= 7
-    digits.append(value)
-    return bytes(digits)
-
-
-def _varint_size(value: int) -> int:
-    """How many bytes `_varint` makes."""
-    return (value.bit_length() + 6) // 7 or 1
+    return field(3, field(1, name.encode()) + field(2, value))

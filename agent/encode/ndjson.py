@@ -6,12 +6,10 @@ the columns are encoded whole and interleaved with it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import orjson
 
 from agent.batch import Batch, Container, Stream
-from agent.encode.utf8 import SEPARATOR, joined
+from agent.encode.utf8 import escaped
 
 FORMAT = "ndjson"
 _OPEN = b'{"timestamp":"'
@@ -29,26 +27,22 @@ def ndjson(batch: Batch) -> bytes:
     return encoded
 
 
+def lines(batch: Batch) -> list[bytes]:
+    """Every record as one JSON object, each by itself."""
+    return ndjson(batch)[:-1].split(b"\n") if len(batch) else []  # JSON has no bare newline
+
+
 def _encode(batch: Batch) -> bytes:
     tail = _tail(batch.container)
     parts: list[bytes] = [_CLOSE + _OPEN, b"", _HEAD[batch.stream], b"", tail, b""] * len(batch)
     parts[0] = _OPEN
     parts[1::_PARTS] = batch.rfc3339()
-    parts[3::_PARTS] = _escaped(batch)
+    parts[3::_PARTS] = escaped(batch)
     parts[5::_PARTS] = batch.ids()
     for row in batch.truncated:
         parts[_PARTS * row + 4] = _TRUNCATED + tail[1:]
     parts.append(_CLOSE)
     return b"".join(parts)
-
-
-def _escaped(batch: Batch) -> Sequence[bytes]:
-    """The messages as JSON writes them between the quotes."""
-    text = joined(batch)
-    messages = orjson.dumps(text)[1:-1].split(SEPARATOR)
-    if len(messages) == len(batch):
-        return messages
-    return [orjson.dumps(message.decode(errors="replace"))[1:-1] for message in batch.messages]
 
 
 def _tail(container: Container) -> bytes:

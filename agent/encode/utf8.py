@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import orjson
+
 from agent.batch import Batch
 
 #: DEL: hardly ever in a log, and JSON does not escape it.
@@ -30,6 +32,14 @@ def cleaned(batch: Batch) -> Sequence[bytes]:
     if not batch.undecodable:
         return batch.messages
     return [message.decode(errors="replace").encode() for message in batch.messages]
+
+
+def escaped(batch: Batch) -> Sequence[bytes]:
+    """The messages as JSON writes them between the quotes."""
+    messages = orjson.dumps(joined(batch))[1:-1].split(SEPARATOR)
+    if len(messages) == len(batch):
+        return messages
+    return [orjson.dumps(message.decode(errors="replace"))[1:-1] for message in batch.messages]
 
 
 def _is_utf8(message: bytes) -> bool:

@@ -19,7 +19,7 @@ from agent.sinks.base import Sink, SinkOptions, Target
 from agent.sinks.url import SinkUrl, parse_url, scheme_of
 from agent.sinks.url import redact as _redact
 
-__all__ = ["GROUP", "Scheme", "parse_sink", "redact", "schemes"]
+__all__ = ["GROUP", "Scheme", "missing", "parse_sink", "redact", "schemes"]
 
 GROUP = "dockferry.sinks"
 _OURS = {
@@ -31,8 +31,52 @@ _OURS = {
     "tls": "agent.sinks.tcp:TcpSink",
     "loki+http": "agent.sinks.loki:LokiSink",
     "loki+https": "agent.sinks.loki:LokiSink",
+    "fluent+tcp": "agent.sinks.fluent:FluentSink",
+    "fluent+tls": "agent.sinks.fluent:FluentSink",
+    "fluent+unix": "agent.sinks.fluent:FluentSink",
+    "splunk+http": "agent.sinks.splunk:SplunkSink",
+    "splunk+https": "agent.sinks.splunk:SplunkSink",
+    "syslog+udp": "agent.sinks.syslog:SyslogUdp",
+    "syslog+tcp": "agent.sinks.syslog:SyslogStream",
+    "syslog+tls": "agent.sinks.syslog:SyslogStream",
+    "syslog+unix": "agent.sinks.syslog:SyslogUnix",
+    "gelf+udp": "agent.sinks.gelf:GelfUdp",
+    "gelf+tcp": "agent.sinks.gelf:GelfStream",
+    "gelf+tls": "agent.sinks.gelf:GelfStream",
+    "gelf+http": "agent.sinks.gelf:GelfHttp",
+    "gelf+https": "agent.sinks.gelf:GelfHttp",
+    "journald": "agent.sinks.journald:JournaldSink",
+    "redis": "agent.sinks.redis:RedisSink",
+    "rediss": "agent.sinks.redis:RedisSink",
+    "amqp": "agent.sinks.amqp:AmqpSink",
+    "amqps": "agent.sinks.amqp:AmqpSink",
+    "elasticsearch+http": "agent.sinks.elasticsearch:ElasticsearchSink",
+    "elasticsearch+https": "agent.sinks.elasticsearch:ElasticsearchSink",
+    "opensearch+http": "agent.sinks.elasticsearch:ElasticsearchSink",
+    "opensearch+https": "agent.sinks.elasticsearch:ElasticsearchSink",
+    "otlp+http": "agent.sinks.otlp:OtlpSink",
+    "otlp+https": "agent.sinks.otlp:OtlpSink",
+    "kafka": "agent.sinks.kafka:KafkaSink",
+    "kafka+tls": "agent.sinks.kafka:KafkaSink",
+    "nats": "agent.sinks.nats:NatsSink",
+    "nats+tls": "agent.sinks.nats:NatsSink",
+    "datadog": "agent.sinks.datadog:DatadogSink",
+    "s3": "agent.sinks.s3:S3Sink",
+    "cloudwatch": "agent.sinks.cloudwatch:CloudWatchSink",
+    "gcplogs": "agent.sinks.gcplogs:GcpLogsSink",
+}
+#: What a sink of ours imports beyond what Dockferry needs itself: the package, and the extra that brings it.
+_EXTRAS = {
+    "aiobotocore": ("aiobotocore", "aws"),
+    "aiokafka": ("aiokafka", "kafka"),
+    "cryptography": ("cryptography", "nats"),
+    "google": ("google-auth", "gcp"),
 }
 _FILE_SUFFIX = "_file"
+
+
+class _NotInstalled(UsageError):
+    """A sink's client is not there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +90,25 @@ class Scheme:
 
 
 def schemes() -> Iterator[Scheme]:
-    """Every scheme, ours first. Imports them all. Raises UsageError when one cannot be."""
+    """Every scheme whose packages are installed, ours first. Imports them. Raises UsageError when one is broken."""
     known = _known()
     for name in known:
-        sink = _load(known, name)
+        try:
+            sink = _load(known, name)
+        except _NotInstalled:
+            continue
         yield Scheme(name, sink, _options_of(sink), (sink.__doc__ or "").strip().partition("\n")[0])
+
+
+def missing() -> dict[str, str]:
+    """The schemes that `schemes` leaves out, each with what it needs."""
+    known, found = _known(), {}
+    for name in known:
+        try:
+            _load(known, name)
+        except _NotInstalled as error:
+            found[name] = str(error)
+    return found
 
 
 def parse_sink(name: str, url: str, *, read_file: Callable[[Path], str] = read_value) -> Sink[Any]:
@@ -70,6 +128,8 @@ def parse_sink(name: str, url: str, *, read_file: Callable[[Path], str] = read_v
     sink = _load(known, scheme)
     group = _options_of(sink)
     values, problems = _values(name, parts, group, read_file)
+    if parts.more and not sink.many_hosts:
+        problems.append(f"sink {name}: {scheme} takes one host, not several")
     options: SinkOptions | None = None
     try:
         options = load(group, values, describe=lambda option: f"sink {name}: option {option!r}")
@@ -78,7 +138,7 @@ def parse_sink(name: str, url: str, *, read_file: Callable[[Path], str] = read_v
     if problems or options is None:
         raise SettingsError(problems)
     first, _, second = scheme.partition("+")
-    return sink(Target(name, first, second, parts.host, parts.port, parts.path), options)
+    return sink(Target(name, first, second, parts.host, parts.port, parts.path, parts.more), options)
 
 
 def redact(url: str) -> str:
@@ -115,11 +175,22 @@ def _load(known: Mapping[str, EntryPoint], scheme: str) -> type[Sink[Any]]:
     entry = known[scheme]
     try:
         sink = entry.load()
+    except ModuleNotFoundError as error:
+        package, extra = _EXTRAS.get((error.name or "").partition(".")[0], (None, None))
+        if package is None:
+            raise UsageError(_broken(entry, error)) from error
+        raise _NotInstalled(
+            f"sink {scheme}: needs the package {package}: pip install 'dockferry[{extra}]'"
+        ) from error
     except (ImportError, AttributeError) as error:
-        raise UsageError(f"the sink for {scheme!r}, {entry.value}, cannot be imported: {error}") from error
+        raise UsageError(_broken(entry, error)) from error
     if not (isinstance(sink, type) and issubclass(sink, Sink)):
         raise UsageError(f"the sink for {scheme!r}, {entry.value}, is no subclass of agent.sinks.base.Sink")
     return sink
+
+
+def _broken(entry: EntryPoint, error: Exception) -> str:
+    return f"the sink for {entry.name!r}, {entry.value}, cannot be imported: {error}"
 
 
 def _options_of(sink: type[Sink[Any]]) -> type[SinkOptions]:

@@ -126,7 +126,10 @@ Options = TypeVar("Options", bound=SinkOptions)
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A sink's URL, taken apart. Percent-escapes are decoded; user and password are options of the sink."""
+    """A sink's URL, taken apart. Percent-escapes are decoded; user and password are options of the sink.
+
+    more  further hosts after the first, each with its port; only for a sink that takes `many_hosts`
+    """
 
     name: str
     scheme: str
@@ -134,15 +137,19 @@ class Target:
     host: str
     port: int | None
     path: str
+    more: tuple[tuple[str, int | None], ...] = ()
 
 
 class Sink(abc.ABC, Generic[Options]):
     """One destination. Made without I/O; `open` before the first `deliver`, `close` after the last.
 
     `deliver`, `probe` and `close` may be cancelled at any await; the sink is whole afterwards and can go on.
+
+    many_hosts  whether its URL may name several hosts, of which any will do to begin with
     """
 
     limits: ClassVar[Limits] = Limits()
+    many_hosts: ClassVar[bool] = False
 
     def __init__(self, target: Target, options: Options) -> None:
         self.target = target

@@ -6,21 +6,20 @@ A sink over HTTP is `encode`, and where its protocol differs `judge`, `question`
 from __future__ import annotations
 
 import abc
-import asyncio
 import base64
 import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
-from typing import Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 from yarl import URL
 
 from agent.batch import Batch
-from agent.encode.compress import compress
+from agent.encode.compress import compressed
 from agent.errors import SettingsError
-from agent.options import SECRET, TEXT, KiB, Kind, Secret, declared, option, optional
+from agent.options import SECRET, TEXT, Kind, Secret, declared, option, optional
 from agent.sinks.base import (
     Delivered,
     Misconfigured,
@@ -36,10 +35,9 @@ from agent.transport import TransportError, UntrustedError
 from agent.transport.http import HttpClient, Reply, Request
 from agent.transport.tls import client_context
 
-#: Compressing more than this takes longer than the loop should wait.
-IN_THREAD_BYTES = 256 * KiB
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 _VALUE = re.compile(r"[\t\x20-\x7e]*")
+_KEY = re.compile(r"[\x21-\x7e]+")
 
 
 def _headers(text: str) -> tuple[tuple[str, Secret], ...]:
@@ -54,13 +52,23 @@ def _headers(text: str) -> tuple[tuple[str, Secret], ...]:
 HEADERS: Kind[tuple[tuple[str, Secret], ...]] = Kind(SECRET.name, _headers, lambda _: "***")
 
 
+def _key(text: str) -> Secret:
+    if not _KEY.fullmatch(text):
+        raise ValueError("made of printable ASCII characters without blanks")
+    return Secret(text)
+
+
+#: A token or key that becomes part of a header.
+KEY: Kind[Secret] = Kind(SECRET.name, _key, lambda _: "***")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpOptions(TlsOptions):
     """The options of every sink over HTTP."""
 
     user: str | None = option(optional(TEXT), None, help="name for basic authentication", group="http")
     password: Secret | None = option(optional(SECRET), None, help="password to it", group="http")
-    token: Secret | None = option(optional(SECRET), None, help="bearer token", group="http")
+    token: Secret | None = option(optional(KEY), None, help="bearer token", group="http")
     headers: tuple[tuple[str, Secret], ...] = option(
         HEADERS, (), help="further headers: name=value,name=value", example="X-Api-Key=abc", group="http"
     )
@@ -70,7 +78,12 @@ Options = TypeVar("Options", bound=HttpOptions)
 
 
 class HttpSink(Sink[Options], Generic[Options]):
-    """A receiver that is given each request by HTTP, and answers for it."""
+    """A receiver that is given each request by HTTP, and answers for it.
+
+    most_bytes  the longest body the protocol takes, before compression; None: as the receiver says
+    """
+
+    most_bytes: ClassVar[int | None] = None
 
     def __init__(self, target: Target, options: Options) -> None:
         super().__init__(target, options)
@@ -124,8 +137,12 @@ class HttpSink(Sink[Options], Generic[Options]):
     async def _ask(self, request: Request, judge: Callable[[Reply], Outcome]) -> Outcome:
         if self._client is None:
             raise RuntimeError("a sink is opened before it is used")
+        if self.most_bytes is not None and len(request.body) > self.most_bytes:
+            return TooLarge(f"a request of {len(request.body)} bytes, and it takes {self.most_bytes}")
         try:
-            reply = await self._client.send(replace(request, body=await _compressed(request)))
+            reply = await self._client.send(
+                replace(request, body=await compressed(request.body, request.compress))
+            )
         except UntrustedError as error:
             return Misconfigured(str(error))
         except TransportError as error:
@@ -155,16 +172,10 @@ class HttpSink(Sink[Options], Generic[Options]):
             getattr(self.options, entry.name) for entry in declared(type(self.options)) if entry.secret
         ]
         hidden = [value.reveal() for value in secrets if isinstance(value, Secret)]
-        hidden += [self._basic()] if self.options.user is not None else []
+        hidden += self._own_headers().get("Authorization", "").split()[-1:]  # encoded, or more than a token
         for text in hidden:
             body = body.replace(text.encode(), b"***") if text else body
         return body
-
-
-async def _compressed(request: Request) -> bytes:
-    if len(request.body) > IN_THREAD_BYTES and request.compress != "none":
-        return await asyncio.to_thread(compress, request.body, request.compress)
-    return compress(request.body, request.compress)
 
 
 def judge(reply: Reply, *, now: float) -> Outcome:

@@ -1,4 +1,4 @@
-"""A sink's URL, taken apart: `scheme[+transport]://[user:password@]host[:port]/path?option=value`.
+"""A sink's URL, taken apart: `scheme[+transport]://[user:password@]host[:port][,host…]/path?option=value`.
 
 Close to RFC 3986, but made for what people type here: a path may hold `{{.Name}}` and blanks, `#` begins no
 fragment, and `+` is no blank. A complaint never quotes what may be part of a password.
@@ -12,20 +12,36 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote
 
 from agent.errors import SettingsError
+from agent.options import Kind
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(//)?")
 _OPTION = re.compile(r"[a-z][a-z0-9_]*")
 HIDDEN = "***"
 
 
+def _endpoint(text: str) -> str:
+    scheme, found, rest = text.strip().rstrip("/").partition("://")
+    if scheme not in {"http", "https"} or not found or not rest or set(rest) & set("@?# "):
+        raise ValueError("a URL such as https://host:port")
+    return f"{scheme}://{rest}"
+
+
+#: Where a cloud's service is, if not where it always is. It holds no secret.
+ENDPOINT: Kind[str] = Kind("URL", _endpoint)
+
+
 @dataclass(frozen=True, slots=True)
 class SinkUrl:
-    """The parts, percent-escapes decoded. `scheme` includes the transport: `loki+https`."""
+    """The parts, percent-escapes decoded. `scheme` includes the transport: `loki+https`.
+
+    more  further hosts after the first, each with its port
+    """
 
     scheme: str
     host: str
     port: int | None
     path: str
+    more: tuple[tuple[str, int | None], ...] = ()
     user: str | None = None
     password: str | None = field(default=None, repr=False)
     query: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -36,12 +52,15 @@ def parse_url(url: str) -> SinkUrl:
     scheme, authority, path, query = _split(url)
     userinfo, _, address = authority.rpartition("@")
     user, colon, password = userinfo.partition(":")
-    host, port = _host_and_port(address)
+    (host, port), *more = map(_host_and_port, address.split(","))
+    if more and not all([host, *(name for name, _ in more)]):
+        raise SettingsError(["of a list of hosts, one is empty"])
     return SinkUrl(
         scheme=scheme,
         host=host,
         port=port,
         path=unquote(path),
+        more=tuple(more),
         user=unquote(user) or None,
         password=unquote(password) if colon else None,
         query=_options(query),
@@ -62,7 +81,7 @@ def redact(url: str, plain: Collection[str]) -> str:
     except SettingsError:
         return f"{url.partition(':')[0]}:{HIDDEN}" if _SCHEME.match(url) else HIDDEN
     userinfo, at, address = authority.rpartition("@")
-    if not at and "@" in path:  # most likely a password with a bare slash in it
+    if "@" in path:  # most likely a password with a bare slash in it
         return f"{scheme}://{HIDDEN}"
     user, colon, _ = userinfo.partition(":")
     shown = f"{scheme}:" + ("//" if url[len(scheme) :].startswith("://") else "")

@@ -1,7 +1,7 @@
 """HTTP: one request, one reply. Redirects are replies; a failure on the way is a `TransportError`.
 
 A name is resolved anew for every new connection, so that a receiver may move. Of a reply's body some KiB are
-read: enough to say why.
+read: enough to say why, and all of it where a request says so.
 """
 
 from __future__ import annotations
@@ -25,7 +25,12 @@ CONNECT_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is sent. `compress`: how the body has yet to be compressed; `query`: as it goes into the URL."""
+    """What is sent.
+
+    compress     how the body has yet to be compressed
+    query        as it goes into the URL
+    reply_bytes  how much of the reply's body is wanted
+    """
 
     method: str
     path: str
@@ -33,11 +38,12 @@ class Request:
     body: bytes = b""
     compress: str = "none"
     query: str = ""
+    reply_bytes: int = REPLY_BYTES
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What came back; header names in any case; `body` is cut at `REPLY_BYTES`."""
+    """What came back; header names in any case; `body` is cut at the request's `reply_bytes`."""
 
     status: int
     headers: Mapping[str, str]
@@ -84,11 +90,12 @@ class HttpClient:
                 data=io.BytesIO(request.body) if request.body else None,  # goes out in pieces: the loop lives
                 allow_redirects=False,
             ) as response:
-                return Reply(response.status, CIMultiDictProxy(response.headers), await _start_of(response))
+                body = await _start_of(response, request.reply_bytes)
+                return Reply(response.status, CIMultiDictProxy(response.headers), body)
         except TimeoutError as error:
             raise TransportError(f"{self._where}: no answer within {self._timeout_s:g} s") from error
         except aiohttp.ClientError as error:
-            raise self._explained(error) from error
+            raise explained(error, self._where) from error
 
     def _url(self, request: Request) -> URL:
         url = self._origin.with_path(request.path or "/")
@@ -102,21 +109,22 @@ class HttpClient:
     def _where(self) -> str:
         return f"{self._origin.raw_host}:{self._origin.port}"
 
-    def _explained(self, error: aiohttp.ClientError) -> TransportError:
-        """The same as an error of ours: without the address's path, which may hold a token."""
-        about_tls = _tls_error(error)
-        if about_tls is not None:
-            known = failure(about_tls)
-            return type(known)(f"{self._where}: {known}")
-        if isinstance(error, aiohttp.ClientConnectorError):
-            return TransportError(f"cannot connect to {self._where}: {reason(error.os_error)}")
-        if isinstance(error, aiohttp.ServerDisconnectedError):
-            return TransportError(f"{self._where}: it closed the connection without an answer")
-        if isinstance(error, OSError):
-            return TransportError(f"{self._where}: {reason(error)}")
-        if isinstance(error, aiohttp.ClientPayloadError):
-            return TransportError(f"{self._where}: its answer breaks off")
-        return TransportError(f"{self._where}: its answer is no HTTP")
+
+def explained(error: aiohttp.ClientError, where: str) -> TransportError:
+    """The same as an error of ours, about `where`: the address's path is left out, as it may hold a token."""
+    about_tls = _tls_error(error)
+    if about_tls is not None:
+        known = failure(about_tls)
+        return type(known)(f"{where}: {known}")
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return TransportError(f"cannot connect to {where}: {reason(error.os_error)}")
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return TransportError(f"{where}: it closed the connection without an answer")
+    if isinstance(error, OSError):
+        return TransportError(f"{where}: {reason(error)}")
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return TransportError(f"{where}: its answer breaks off")
+    return TransportError(f"{where}: its answer is no HTTP")
 
 
 def _tls_error(error: aiohttp.ClientError) -> ssl.SSLError | None:
@@ -130,8 +138,8 @@ def _tls_error(error: aiohttp.ClientError) -> ssl.SSLError | None:
     return found if isinstance(found, ssl.SSLError) else None
 
 
-async def _start_of(response: aiohttp.ClientResponse) -> bytes:
+async def _start_of(response: aiohttp.ClientResponse, most: int) -> bytes:
     body = bytearray()
-    while len(body) < REPLY_BYTES and (part := await response.content.read(REPLY_BYTES - len(body))):
+    while len(body) < most and (part := await response.content.read(most - len(body))):
         body += part
     return bytes(body)

@@ -93,7 +93,7 @@ class LineStream:
         self.close()
         wire = _Wire(Tls(self._context, self.address.host) if self._context else None)
         try:
-            await self._dial(wire)
+            await dial(self.address, wire)
             await wire.established()
         except OSError as error:
             raise TransportError(f"cannot connect to {self.address}: {reason(error)}") from error
@@ -104,16 +104,6 @@ class LineStream:
             raise
         self._wire = wire
         return wire
-
-    async def _dial(self, wire: _Wire) -> None:
-        loop, address = asyncio.get_running_loop(), self.address
-        if address.path is not None:
-            await loop.create_unix_connection(lambda: wire, address.path)
-            return
-        # Not create_connection(host, port): on Python 3.11 it leaks the socket when cancelled while it races.
-        found = await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
-        sock = await start_connection(found, happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY_S)
-        await loop.create_connection(lambda: wire, sock=sock)
 
 
 class _Wire(asyncio.Protocol):
@@ -131,7 +121,7 @@ class _Wire(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=0)  # resume_writing() then means: all is in the kernel
-        _watch_the_peer(transport.get_extra_info("socket"))
+        watch_the_peer(transport.get_extra_info("socket"))
         if self.lost is not None:  # cancelled meanwhile
             self._transport.abort()
         elif self._tls is not None:
@@ -236,7 +226,22 @@ class _Wire(asyncio.Protocol):
         return waiting > 0
 
 
-def _watch_the_peer(sock: socket.socket) -> None:
+async def dial(
+    address: Address, protocol: asyncio.BaseProtocol, context: ssl.SSLContext | None = None
+) -> None:
+    """Connect `protocol`, over asyncio's own TLS where there is a `context`. Raises OSError."""
+    loop = asyncio.get_running_loop()
+    name = address.host if context else None
+    if address.path is not None:
+        await loop.create_unix_connection(lambda: protocol, address.path, ssl=context, server_hostname=name)
+        return
+    # Not create_connection(host, port): on Python 3.11 it leaks the socket when cancelled while it races.
+    found = await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+    sock = await start_connection(found, happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY_S)
+    await loop.create_connection(lambda: protocol, sock=sock, ssl=context, server_hostname=name)
+
+
+def watch_the_peer(sock: socket.socket) -> None:
     """Have the kernel notice a peer that vanished without a word while nothing is under way."""
     if sock.family not in {socket.AF_INET, socket.AF_INET6}:
         return

@@ -1,95 +1,18 @@
-"""The sinks that the contract is kept by, each with its strict receiver on loopback, and what they are given."""
+"""What the sinks are given to deliver, and what of it has to arrive."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
-import contextlib
 import random
-import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
-
-import pytest
+from collections.abc import Coroutine, Sequence
+from typing import Any
 
 from agent.batch import Batch, Stream
-from agent.sinks import parse_sink
-from agent.sinks.base import Outcome, Sink
-from tests.receivers.loki import LokiReceiver
+from agent.sinks.base import Outcome
+from tests.contract.stage import Stage
 from tests.receivers.received import Received
-from tests.receivers.sent import batch, container, forget
-from tests.receivers.tcp import TcpReceiver
-from tests.receivers.web import HttpReceiver
-
-Receiver: TypeAlias = HttpReceiver | LokiReceiver | TcpReceiver
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """A sink and its receiver. `url` takes the port, and `tls` with it."""
-
-    name: str
-    receiver: Callable[..., Any]
-    url: str
-    tls_url: str
-    options: str = ""
-
-    def sink(self, port: int, *, tls: bool = False, more: str = "") -> Sink[Any]:
-        options = "&".join(filter(None, [self.options, more]))
-        return parse_sink("it", f"{(self.tls_url if tls else self.url).format(port=port)}?{options}")
-
-
-HTTP = Case("http", HttpReceiver, "http://127.0.0.1:{port}/logs", "https://127.0.0.1:{port}/logs")
-WEB = [
-    HTTP,
-    replace(HTTP, name="http-json-gzip", options="format=json&compress=gzip"),
-    replace(HTTP, name="http-zstd", options="compress=zstd"),
-    Case(
-        "loki", LokiReceiver, "loki+http://127.0.0.1:{port}", "loki+https://127.0.0.1:{port}/loki/api/v1/push"
-    ),
-]
-NETWORK = [*WEB, Case("tcp", TcpReceiver, "tcp://127.0.0.1:{port}", "tls://127.0.0.1:{port}")]
-
-of_network = pytest.mark.parametrize("case", NETWORK, ids=lambda case: case.name)
-of_web = pytest.mark.parametrize("case", WEB, ids=lambda case: case.name)
-
-
-@contextlib.asynccontextmanager
-async def opened(sink: Sink[Any]) -> AsyncIterator[Sink[Any]]:
-    await sink.open(None, forget)
-    try:
-        yield sink
-    finally:
-        await sink.close()
-
-
-@contextlib.asynccontextmanager
-async def between(
-    case: Case,
-    *,
-    server: ssl.SSLContext | None = None,
-    more: str = "",
-    **how: str | int | None,
-) -> AsyncIterator[tuple[Receiver, Sink[Any]]]:
-    """A receiver and a sink that talks to it, both open."""
-    receiver = case.receiver(**how)
-    async with (
-        receiver.listening(server),
-        opened(case.sink(receiver.port, tls=bool(server), more=more)) as sink,
-    ):
-        yield receiver, sink
-
-
-def arrived(case: Case, records: list[Received]) -> list[Received]:
-    """Loki keeps names of labels in its own letters; they are compared in those."""
-    if case.receiver is not LokiReceiver:
-        return records
-    restored = {"com_example_team": "com.example.team"}
-    return [
-        replace(record, labels={restored.get(name, name): value for name, value in record.labels.items()})
-        for record in records
-    ]
+from tests.receivers.sent import batch, container, expected
 
 
 def several() -> list[Batch]:
@@ -107,14 +30,36 @@ def noise(count: int, size: int) -> list[bytes]:
     return [base64.b85encode(chance.randbytes(size * 4 // 5)) for _ in range(count)]
 
 
-async def until(deliver: Callable[[], Awaitable[Outcome]], wanted: type[Outcome]) -> Outcome:
-    """Deliver again and again, as the runner does, until the outcome is `wanted`; three times at most."""
-    outcome = None
-    for _ in range(3):
-        outcome = await deliver()
-        if isinstance(outcome, wanted):
-            return outcome
-    raise AssertionError(f"still {outcome}")
+def many(count: int, *, size: int = 200, each: int = 250) -> list[Batch]:
+    """`count` records of noise, from two containers and both streams by turns, `each` to a batch."""
+    messages, turns = (
+        noise(count, size),
+        [("web", Stream.STDOUT), ("web", Stream.STDERR), ("db", Stream.STDOUT)],
+    )
+    made = []
+    for number, start in enumerate(range(0, count, each)):
+        name, stream = turns[number % len(turns)]
+        start_ns = 1_795_414_426_000_000_000 + start * 1_000_000
+        made.append(
+            batch(messages[start : start + each], of=container(name), stream=stream, start_ns=start_ns)
+        )
+    return made
+
+
+def to_arrive(stage: Stage, batches: Sequence[Batch]) -> list[Received]:
+    """The records of `batches` as the stage's destination keeps them; those it has no place for are left out."""
+    kept = map(stage.kept, expected(batches))
+    return [record for record in kept if record is not None]
+
+
+def in_order(arrived: Sequence[Received], sent: Sequence[Batch]) -> bool:
+    """Whether each container's stream came in order: by messages, which have to be unique."""
+    place = {record.message: number for number, record in enumerate(arrived)}
+    columns: dict[tuple[str, Stream], list[int]] = {}
+    for each in sent:
+        column = columns.setdefault((each.container.name, each.stream), [])
+        column += [place[message.decode()] for message in each.messages]
+    return all(column == sorted(column) for column in columns.values())
 
 
 async def cancelled_after(turns: int, deliver: Coroutine[Any, Any, Outcome]) -> None:

@@ -28,8 +28,12 @@ class PrivateCa:
 
     def client(self, name: str = "agent.example") -> tuple[Path, Path]:
         """Files of a client's certificate and its key."""
+        return self.files(name)
+
+    def files(self, name: str) -> tuple[Path, Path]:
+        """Files of a certificate for `name` and its key."""
         issued = self._ca.issue_cert(name)
-        chain, key = self._directory / "client.pem", self._directory / "client.key"
+        chain, key = self._directory / f"{name}.pem", self._directory / f"{name}.key"
         for number, blob in enumerate(issued.cert_chain_pems):
             blob.write_to_path(chain, append=number > 0)
         issued.private_key_pem.write_to_path(key)

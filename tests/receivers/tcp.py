@@ -1,4 +1,4 @@
-"""A strict receiver of JSON lines over TCP or TLS, which can be as rude as any."""
+"""A strict receiver of JSON lines over TCP or TLS, which can be as rude as any; the ground for other framings."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import struct
 from collections.abc import AsyncIterator
 from typing import Self
 
-from tests.receivers.received import Faulty, Inbox, read_line
+from tests.receivers.received import Faulty, Inbox, Received, read_line
 
 READ_BYTES = 64 * 1024
 
@@ -53,6 +53,15 @@ class TcpReceiver:
                 finally:
                     accepting.cancel()
                     self.hang_up()
+
+    def split(self, data: bytes) -> tuple[list[bytes], bytes]:
+        """The whole frames in `data`, and what follows them. Raises Faulty."""
+        *lines, rest = data.split(b"\n")
+        return lines, rest
+
+    def read(self, frame: bytes) -> Received:
+        """The record in a frame. Raises Faulty."""
+        return read_line(frame)
 
     def hang_up(self) -> None:
         """Close every connection."""
@@ -104,15 +113,17 @@ class TcpReceiver:
                 self.endings.append("reset")
                 return
             if self.reset_after is None:
-                *lines, rest = (rest + data).split(b"\n")
-                self._take(lines)
+                rest = self._take(rest + data)
         self.endings.append("eof" if not rest else "cut")
 
-    def _take(self, lines: list[bytes]) -> None:
+    def _take(self, data: bytes) -> bytes:
         try:
-            self.inbox.add([read_line(line) for line in lines])
+            frames, rest = self.split(data)
+            self.inbox.add([self.read(frame) for frame in frames])
         except (Faulty, ValueError, LookupError, TypeError) as error:
             self.inbox.fault(error)
+            return b""
+        return rest
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:

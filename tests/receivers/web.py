@@ -60,6 +60,7 @@ class WebReceiver(abc.ABC):
     script         answers to the next requests that carry records, first come first served
     authorization  what the header of that name has to be; None: it must not be there
     most_bytes     longest body, as sent; beyond: 413
+    poison         a message it refuses: 400 for the request that has it, nothing of which is kept
     """
 
     good = 200
@@ -70,6 +71,7 @@ class WebReceiver(abc.ABC):
         self.requests: list[Request] = []
         self.authorization = authorization
         self.most_bytes = most_bytes
+        self.poison: str | None = None
         self.port = 0
 
     @contextlib.asynccontextmanager
@@ -115,6 +117,8 @@ class WebReceiver(abc.ABC):
         if self.script and records:
             answer = self.script.popleft()
             records = records if answer.store or answer.status < 300 else []
+        elif self.poison is not None and self.poison in [record.message for record in records]:
+            answer, records = Answer(400, "poison"), []
         if answer.delay:
             await asyncio.sleep(answer.delay)
         self.inbox.add(records)

@@ -80,6 +80,16 @@ def test_a_header_that_is_none_is_a_fault_that_does_not_quote_it(text: str) -> N
     )
 
 
+@pytest.mark.parametrize("text", ["two%0Alines", "two words", "gr%C3%B6%C3%9Fer", ""])
+def test_a_token_that_fits_no_header_is_a_fault_that_does_not_quote_it(text: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        parse_sink("it", f"http://h/?token={text}")
+    assert (
+        str(caught.value)
+        == "sink it: option 'token': its value is not made of printable ASCII characters without blanks"
+    )
+
+
 @pytest.mark.parametrize(
     ("url", "problem"),
     [

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -9,13 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.errors import SettingsError, UsageError
-from agent.sinks import parse_sink, redact, schemes
+from agent.sinks import _EXTRAS, missing, parse_sink, redact, schemes
 from agent.sinks.base import SinkOptions
 from agent.sinks.console import ConsoleSink
 from agent.sinks.http import HttpLinesOptions
 from agent.sinks.loki import LokiOptions, LokiSink
 
 PASSWORD = "s3cr3t-enough"
+ROOT = Path(__file__).parent.parent.parent
 
 
 def problems(url: str) -> tuple[str, ...]:
@@ -91,6 +96,7 @@ def test_all_faults_are_found_at_once() -> None:
         f"http://me:12/{PASSWORD}@h/?x=1",
         f"http://me:x/{PASSWORD}@h/",
         f"http://me:x?{PASSWORD}@h/",
+        f"http://me:@x/{PASSWORD}@h/",
         f"http://me:1?{PASSWORD}=@h/",
         f"http://h/?token=a&{PASSWORD}",
         f"http://h/?token=a&{PASSWORD}=b",
@@ -177,6 +183,58 @@ def test_every_scheme_has_options_and_a_summary() -> None:
     for scheme in found.values():
         assert issubclass(scheme.options, SinkOptions)
         assert scheme.summary.endswith(".")
+
+
+class TestExtras:
+    """Clients that only their sink needs."""
+
+    @staticmethod
+    def without(module: str, *command: str) -> subprocess.CompletedProcess[str]:
+        """`dockferry` as after `pip install dockferry` without that extra."""
+        program = f"import sys; sys.modules[{module!r}] = None; from agent.cli import main; sys.exit(main())"
+        return subprocess.run(
+            [sys.executable, "-c", program, *command], cwd=ROOT, capture_output=True, text=True, timeout=60
+        )
+
+    @pytest.mark.parametrize(
+        ("module", "url", "said"),
+        [
+            ("aiokafka", "kafka://h:9092/logs", "kafka: needs the package aiokafka: pip install 'dockferry[kafka]'"),
+            ("google.auth", "gcplogs://p/log", "gcplogs: needs the package google-auth: pip install 'dockferry[gcp]'"),
+            ("aiobotocore", "s3://bucket/logs", "s3: needs the package aiobotocore: pip install 'dockferry[aws]'"),
+        ],
+    )
+    def test_one_that_is_missing_says_how_to_get_it(self, module: str, url: str, said: str) -> None:
+        ran = self.without(module, "check", url)
+        assert ran.returncode == 2
+        assert ran.stderr.strip() == f"dockferry: sink {said}"
+
+    def test_the_others_go_on_without_it(self) -> None:
+        """And `options` tells what is not there."""
+        ran = self.without("aiokafka", "options")
+        assert ran.returncode == 0
+        assert "loki+https" in ran.stdout
+        assert "  sink kafka: needs the package aiokafka: pip install 'dockferry[kafka]'\n" in ran.stdout
+        asked = self.without("aiokafka", "options", "kafka")
+        assert (asked.returncode, asked.stdout) == (2, "")
+        assert "pip install 'dockferry[kafka]'" in asked.stderr
+
+    def test_the_reference_is_not_made_without_it(self, tmp_path: Path) -> None:
+        """It would leave out what others have."""
+        program = "import sys; sys.modules['aiokafka'] = None; from pathlib import Path; from agent.reference import write; write(Path(sys.argv[1]))"
+        ran = subprocess.run([sys.executable, "-c", program, tmp_path], cwd=ROOT, capture_output=True, text=True)
+        assert "UsageError: sink kafka: needs the package aiokafka" in ran.stderr
+        assert list(tmp_path.iterdir()) == []
+
+    def test_each_is_what_pip_brings(self) -> None:
+        """The table says what pyproject.toml says."""
+        project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+        extras = {name: each for name, each in project["optional-dependencies"].items() if name != "all"}
+        brought = {(re.split(r"[^\w-]", need)[0], name) for name, needs in extras.items() for need in needs}
+        assert set(_EXTRAS.values()) == brought
+
+    def test_here_none_is_missing(self) -> None:
+        assert missing() == {}
 
 
 class TestForeignSinks:

@@ -1,0 +1,33 @@
+"""datadog: the intake, at an address of its own."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+
+from tests.contract.web import WebStage
+from tests.receivers.datadog import DatadogReceiver
+from tests.receivers.web import WebReceiver
+
+
+class DatadogStage(WebStage):
+    schemes = ("datadog",)
+
+    def made(self) -> WebReceiver:
+        return DatadogReceiver(api_key=self.secret)
+
+    @property
+    def url(self) -> str:
+        """One request after the other, for the order's sake; and the test's records are of no certain age."""
+        scheme = "https" if self.tls else "http"
+        return (
+            f"datadog://?endpoint={scheme}://127.0.0.1:{self.web.port}&api_key={self.secret}"
+            "&concurrency=1&max_age=200000d"
+        )
+
+    @contextlib.asynccontextmanager
+    async def locked(self) -> AsyncIterator[None]:
+        assert isinstance(self.web, DatadogReceiver)
+        self.web.api_key = "another"
+        yield
+        self.web.api_key = self.secret

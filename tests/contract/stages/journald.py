@@ -1,0 +1,35 @@
+"""journald: a strict reader of its native protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import ClassVar
+
+from tests.contract.datagrams import CANNOT, DatagramStage
+from tests.contract.stage import Case
+from tests.receivers.datagrams import DatagramReceiver
+from tests.receivers.journald import NativeSocket
+from tests.receivers.received import Received
+
+
+class JournaldStage(DatagramStage):
+    schemes = ("journald",)
+    cannot: ClassVar[Mapping[Case, str]] = {
+        **CANNOT,
+        Case.REFUSED: "it takes whatever there is",
+        Case.UTF8: "bytes stay as they are",
+        Case.NAMELESS: "a path is no name",
+    }
+
+    def made(self) -> DatagramReceiver:
+        return NativeSocket(self.directory / "socket", full_id=True)
+
+    @property
+    def url(self) -> str:
+        return f"journald:?socket={self.receiver.path}&full_id=true"
+
+    def kept(self, sent: Received) -> Received | None:
+        """Names of labels in the journal's letters."""
+        labels = {name.upper().replace(".", "_"): value for name, value in sent.labels.items()}
+        return replace(sent, labels=labels)
