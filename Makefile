@@ -15,10 +15,10 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench chaos lint docs image clean
+.PHONY: help demo test test-engines bench chaos lint docs image clean
 
 help: ## list the targets
-	@sed -nE 's/^([a-z]+):.*## (.*)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 8
+	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
 
 demo: $(VENV)/installed ## run the agent on a simulated shop; needs no Docker
 	@$(BIN)/dockferry demo
@@ -26,8 +26,12 @@ demo: $(VENV)/installed ## run the agent on a simulated shop; needs no Docker
 test: $(VENV)/installed-dev ## run every test, on a real Docker Engine (T="-k spool" selects)
 	@$(with-engine); $(BIN)/python -m pytest $(T)
 
+test-engines: $(VENV)/installed-dev ## run the tests that need an Engine on four, as root (ENGINES=podman-trixie T="-k kills")
+	@VENV='$(VENV)' .ci/engines test $(ENGINES) -- $(T)
+
 bench: $(VENV)/installed-dev ## measure speed, memory and loss on a real Docker Engine
 	@$(with-engine); $(BIN)/python -m tests.bench
+	@$(BIN)/python -m tests.bench.sinks
 
 chaos: $(VENV)/installed-dev ## trouble the agent at random; needs no Docker (SECONDS_LONG=600, SEED=7)
 	@$(BIN)/python -m tests.chaos --seconds $(SECONDS_LONG) --seed $(SEED)
@@ -37,10 +41,8 @@ lint: $(VENV)/installed-dev ## check style, format and types
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 
-docs: $(VENV)/installed ## write docs/reference.md anew from settings, labels, sinks and metrics
-	@mkdir -p docs
-	@$(BIN)/python -m agent.reference >docs/reference.md.new || { rm -f docs/reference.md.new; exit 1; }
-	@mv docs/reference.md.new docs/reference.md
+docs: $(VENV)/installed-dev ## write docs/reference.md and the options in docs/sinks anew from the code
+	@$(BIN)/python -m agent.reference docs
 
 image: ## build the container image, with no registry (BASE=python:3.13-slim starts from one's)
 	@IMAGE='$(IMAGE)' BASE='$(BASE)' conf/image

@@ -7,6 +7,7 @@
     GET   /containers/json          which containers there are
     GET   /containers/{id}/json     what is to be known of one
     GET   /containers/{id}/logs     its output
+    POST  /containers/{id}/attach   its output as it is written (source `attach` only)
 
 Nothing is ever changed. Endless streams are HTTP/1.0 requests: their answer is the bare body, which costs a
 fifth less CPU than chunks. What has an end is asked for in HTTP/1.1: its chunks tell whether it came whole.
@@ -16,9 +17,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Any, Final, Self
@@ -27,7 +30,7 @@ import aiohttp
 import orjson
 
 from agent.batch import NS
-from agent.engine.containers import ContainerFacts, Event, Summary, event_of, facts_of, summary_of
+from agent.engine.containers import ContainerFacts, Event, Summary, event_of, facts_of, meant, summary_of
 from agent.engine.endpoint import Endpoint, explain
 from agent.engine.ssh import SshConnector, command
 from agent.engine.version import EngineVersion, ask_version, engine_version, negotiate
@@ -198,6 +201,19 @@ class EngineClient:
         return self._stream(session, f"/containers/{id}/logs", params)
 
     @contextlib.asynccontextmanager
+    async def attach(self, id: str) -> AsyncIterator[Attached]:
+        """A container's output from now on, or from its next start on if it does not run.
+
+        Raises as `stream_logs` does; 409: it is paused, or waits to be restarted.
+        """
+        params = {"stream": "1", "stdout": "1", "stderr": "1"}
+        async with self._open(self._streams, f"/containers/{id}/attach", params, method="POST") as response:
+            connection = response.connection
+            transport = connection.transport if connection else None
+            by = transport.get_extra_info("socket") if transport else None
+            yield Attached(_Body(response, self.endpoint), by)
+
+    @contextlib.asynccontextmanager
     async def _stream(
         self, session: aiohttp.ClientSession, path: str, params: Mapping[str, str]
     ) -> AsyncIterator[AsyncIterator[bytes]]:
@@ -212,23 +228,36 @@ class EngineClient:
         params: Mapping[str, str] | None = None,
         *,
         versioned: bool = True,
+        method: str = "GET",
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         url = self.endpoint.base_url + (self._prefix if versioned else "") + path
         with _errors_of(self.endpoint):
             async with asyncio.timeout(_HEADERS_TIMEOUT_S):
-                response = await session.get(url, params=params, allow_redirects=False)
+                response = await session.request(method, url, params=params, allow_redirects=False)
         try:
             if response.status != 200:
-                raise await self._refusal(response, path)
+                raise await self._refusal(response, f"{method} {path}")
             yield response
         finally:
             response.release() if session is self._requests else response.close()
 
-    async def _refusal(self, response: aiohttp.ClientResponse, path: str) -> EngineRefused:
+    async def _refusal(self, response: aiohttp.ClientResponse, asked: str) -> EngineRefused:
         with _errors_of(self.endpoint):
             async with asyncio.timeout(self._connect_timeout):
                 body = await response.content.read(_READ_BYTES)
-        return EngineRefused(response.status, refusal(body, f"{response.reason} (GET {path})"))
+        message = refusal(body, f"{response.reason} ({asked})")
+        return EngineRefused(meant(response.status, response.headers, message), message)
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """An attached stream: its bytes as they come, and the socket they come by; None where there is none.
+
+    While nobody reads the bytes, the container's writes wait: shutting the socket down sets it free.
+    """
+
+    body: AsyncIterator[bytes]
+    socket: socket.socket | None
 
 
 class _Body:

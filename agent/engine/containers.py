@@ -49,12 +49,12 @@ class ContainerFacts:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """One container of the list. `joined`: the id of the container whose network it shares."""
+    """One container of the list. `network`: its network mode; None: the list does not say (Podman)."""
 
     id: str
     name: str
     running: bool
-    joined: str | None
+    network: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +78,8 @@ _OWN_ATTRIBUTES = frozenset(
 )
 #: What Podman calls what Docker calls otherwise.
 _PODMAN_ACTIONS = {"died": "die", "remove": "destroy"}
+#: How Podman's refusals end (its `libpod/define/errors.go`), and the status Docker has for that.
+_PODMAN_REFUSALS = {"no such container": 404, "this container is not logging output": 501}
 
 
 def facts_of(answer: Mapping[str, Any]) -> ContainerFacts:
@@ -130,12 +132,11 @@ def summary_of(entry: Mapping[str, Any]) -> Summary:
     """One entry of an answer of `/containers/json`."""
     # A legacy link adds `/other/alias` to the names.
     own = [name.lstrip("/") for name in entry.get("Names") or () if "/" not in name.lstrip("/")]
-    mode, _, joined = (entry.get("HostConfig") or {}).get("NetworkMode", "").partition(":")
     return Summary(
         id=entry["Id"],
         name=own[0] if own else "",
         running=entry.get("State") == "running",
-        joined=joined if mode == "container" else None,
+        network=(entry.get("HostConfig") or {}).get("NetworkMode"),
     )
 
 
@@ -154,6 +155,13 @@ def event_of(entry: Mapping[str, Any]) -> Event | None:
         time_ns=entry.get("timeNano") or entry.get("time", 0) * NS,
         attributes=actor.get("Attributes") or {},
     )
+
+
+def meant(status: int, headers: Mapping[str, str], message: str) -> int:
+    """The status of a refusal as Docker gives it: Podman says 500 of what it came upon under way."""
+    if status != 500 or "Libpod-API-Version" not in headers:
+        return status
+    return next((meant for words, meant in _PODMAN_REFUSALS.items() if message.endswith(words)), status)
 
 
 def time_ns(text: str) -> int:

@@ -84,9 +84,11 @@ async def find(client: EngineClient, traces: Traces) -> ContainerFacts | None:
 
 
 async def _sharing_network(client: EngineClient, id: str) -> list[Mapping[str, Any]]:
-    joined = [summary.id for summary in await client.containers(all=False) if summary.joined == id]
-    answers = [await _inspect(client, other) for other in joined]
-    return [answer for answer in answers if answer is not None]
+    mode = f"container:{id}"
+    listed = await client.containers(all=False)
+    maybe = [summary.id for summary in listed if summary.network in {mode, None} and summary.id != id]
+    answers = [await _inspect(client, other) for other in maybe]
+    return [answer for answer in answers if answer and answer["HostConfig"].get("NetworkMode") == mode]
 
 
 async def _inspect(client: EngineClient, id: str) -> Mapping[str, Any] | None:

@@ -47,6 +47,35 @@ class EngineVersion:
         """Whether a follower may be sent a file twice when it rotates (before 23.0, moby 01915a725e)."""
         return self.api < (1, 42) and not self.podman
 
+    @property
+    def follow_is_whole(self) -> bool:
+        """Whether a follow gives all that is written.
+
+        Podman's gives half a line where it comes upon one, and goes on at the file's end (nxadm/tail,
+        tailFileSync): what was written meanwhile is left out.
+        """
+        return not self.podman
+
+    @property
+    def attach_is_harmless(self) -> bool:
+        """Whether to attach changes nothing.
+
+        Podman initialises a container anew that has ended, and one between two runs never starts again
+        (libpod/container_api.go, HTTPAttach).
+        """
+        return not self.podman
+
+    @property
+    def whole_seconds(self) -> bool:
+        """Whether times have no fraction (Podman before 5.8): lines of one second are told apart by number."""
+        release = re.match(r"(\d+)\.(\d+)", self.engine)
+        return self.podman and not (release and (int(release[1]), int(release[2])) >= (5, 8))
+
+    @property
+    def pieces_of_any_size(self) -> bool:
+        """Whether a line without a newline goes on however short it is: Podman's conmon logs what a read gave."""
+        return self.podman
+
     def __str__(self) -> str:
         kind = "Podman" if self.podman else "Docker Engine"
         return f"{kind} {self.engine}, API {self.api[0]}.{self.api[1]}"

@@ -30,6 +30,7 @@ class RunContainer:
     def __init__(self, client: docker.DockerClient) -> None:
         self.label = f"{LABEL}={uuid4()}"
         self._client = client
+        self._made: list[Container] = []
 
     def __call__(self, script: str, **options: Any) -> Container:  # noqa: ANN401  (the SDK's own)
         """Create and start. Options as for `create`."""
@@ -49,13 +50,15 @@ class RunContainer:
         """Create without starting, so that a reader can be there before the first byte."""
         name, _, value = self.label.partition("=")
         habits = {"network_mode": "none", "stop_signal": "SIGKILL"}
-        return self._client.containers.create(
+        container = self._client.containers.create(
             IMAGE,
             ["/bin/sh", "-c", script],
             log_config=LogConfig(type=log_driver, config=dict(log_opts or {})),
             labels={**(labels or {}), name: value},
             **(habits | options),
         )
+        self._made.append(container)
+        return container
 
     def __enter__(self) -> Self:
         return self
@@ -63,10 +66,8 @@ class RunContainer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for container in self._client.containers.list(
-            all=True, filters={"label": self.label}, ignore_removed=True
-        ):
-            _remove(container)
+        while self._made:  # the newest first: it may share the network of an older one
+            _remove(self._made.pop())
 
 
 def _remove(container: Container) -> None:
@@ -74,6 +75,6 @@ def _remove(container: Container) -> None:
         container.remove(force=True, v=True)
     except NotFound:
         pass  # created with auto_remove, and done
-    except APIError as error:
-        if error.status_code != 409:  # likewise, and being removed this very moment
+    except APIError as error:  # likewise, and being removed this very moment; 500: Podman
+        if error.status_code != 409 and not str(error.explanation).endswith("no such container"):
             raise

@@ -8,12 +8,12 @@ import re
 import select
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import docker
 
@@ -53,6 +53,7 @@ class Engine:
     client: docker.DockerClient
     version: tuple[int, ...]  # (28, 5, 2)
     api_version: str  # the newest it speaks
+    podman: bool  # its own version then, and its Docker-compatible API
 
 
 @contextmanager
@@ -63,14 +64,19 @@ def connected(host: str) -> Iterator[Engine]:
         answer = client.version()
         numbers = re.match(r"\d+(?:\.\d+)*", answer["Version"])
         version = tuple(int(number) for number in numbers.group().split(".")) if numbers else ()
-        yield Engine(host, client, version, answer["ApiVersion"])
+        yield Engine(host, client, version, answer["ApiVersion"], _is_podman(answer))
     finally:
         client.close()
+
+
+def _is_podman(version: Mapping[str, Any]) -> bool:
+    return any(part["Name"] == "Podman Engine" for part in version.get("Components") or ())
 
 
 class PrivateEngine:
     """A dockerd of one test's own, all of it below `directory`; leaving ends it and its containers.
 
+    With the PATH that `.ci/engines` gives it is another release's, or a Podman.
     It has no network (`.ci/engine` says why). Every method returns when what it names has happened, or
     raises: NoEngineError if it does not start, TimeoutError if it has not ended after a minute. All block:
     beside code that needs the event loop, call them with `asyncio.to_thread`.
@@ -88,6 +94,11 @@ class PrivateEngine:
         if self._client is None:
             self._client = docker.DockerClient(base_url=self.host)
         return self._client
+
+    @property
+    def podman(self) -> bool:
+        """Whether it is Podman: its containers outlive it in any case, and are not started with it."""
+        return _is_podman(self.client.version())
 
     @property
     def run_container(self) -> RunContainer:

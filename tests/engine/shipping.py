@@ -34,7 +34,12 @@ def until(
 
 
 class Agent:
-    """`dockferry run`, its settings given as variables without their prefix; restartable on the same state."""
+    """`dockferry run`, its settings given as variables without their prefix; restartable on the same state.
+
+    source  the DOCKFERRY_SOURCE of every agent that is not told another
+    """
+
+    source = "auto"
 
     def __init__(self, host: str, directory: Path, sinks: Mapping[str, str], **settings: str) -> None:
         self.state = directory / "state"
@@ -43,6 +48,7 @@ class Agent:
             "DOCKER_HOST": host,
             "DOCKFERRY_STATE": str(self.state),
             "DOCKFERRY_HTTP": "off",
+            "DOCKFERRY_SOURCE": self.source,
         }
         self.environ |= {f"DOCKFERRY_SINK_{name.upper()}": url for name, url in sinks.items()}
         self.environ |= {f"DOCKFERRY_{name.upper()}": value for name, value in settings.items()}

@@ -15,19 +15,19 @@ _COUNT_UNTIL_TOLD = "trap 'told=1' USR1; until [ $told ]; do echo $((i += 1)); u
 
 def test_the_shared_engine_is_known_by_its_version(engine: Engine) -> None:
     """As numbers, so that a test can say since when something holds."""
-    assert (17, 12) < engine.version < (100,)
+    assert ((4,) if engine.podman else (17, 12)) < engine.version < (100,)
     assert engine.client.ping()
 
 
 def test_a_restarted_engine_has_its_containers_logs(private_engine: PrivateEngine) -> None:
-    """And without live-restore has ended what ran."""
+    """And without live-restore has ended what ran, unless it is Podman, whose containers outlive it."""
     ended = private_engine.run_container(numbered_lines(3))
     ended.wait(timeout=30)
     running = private_engine.run_container("echo here; sleep 1000")
     private_engine.restart()
     assert ended.logs() == b"000001\n000002\n000003\n"
     running.reload()
-    assert running.status == "exited"
+    assert running.status == ("running" if private_engine.podman else "exited")
 
 
 def test_a_killed_engine_answers_again_once_started(private_engine: PrivateEngine) -> None:

@@ -100,6 +100,7 @@ def test_behind_a_hole_in_the_log_file_it_goes_on_and_tells(
     """Lines 14 and 15 became NUL bytes while the agent was away, as after a power failure (moby #29511).
 
     Line 16 has no line of its own in the file any more: no read can begin there, and it counts as lost.
+    Podman leaves out what it cannot read without a word, and goes on: nothing in its answer tells.
     """
     path = tmp_path / "out" / "all.ndjson"
     container = private_engine.run_container(f"{TEN}; {WHEN_TOLD}; {TEN_MORE}; {'sleep 600' if runs else ''}")
@@ -115,9 +116,12 @@ def test_behind_a_hole_in_the_log_file_it_goes_on_and_tells(
         _punch(Path(container.attrs["LogPath"]), 13, 15)
         agent.start()
         until(lambda: "line 20" in messages(path), "what is behind the hole", told=agent.said)
-        until(lambda: DAMAGED.search(agent.said()) is not None, "the loss is told", told=agent.said)
+        if not private_engine.podman:
+            until(lambda: DAMAGED.search(agent.said()) is not None, "the loss is told", told=agent.said)
         assert agent.stop() == 0
     assert messages(path) == [f"line {number}" for number in range(1, 21) if number not in {14, 15, 16}]
+    if private_engine.podman:
+        return
     stamps = {record["message"]: record["timestamp"] for record in records(path)}
     ((first, last),) = DAMAGED.findall(agent.said())
     assert first <= stamps["line 13"] < stamps["line 17"] <= last

@@ -140,7 +140,7 @@ def test_a_name_may_make_a_container_wanted_and_unwanted() -> None:
 
 def test_what_is_not_wanted_is_not_looked_at_again_until_it_has_another_name() -> None:
     register = Register(lambda facts: facts.name == "shop")
-    summary = Summary(A, "web", running=True, joined=None)
+    summary = Summary(A, "web", running=True, network=None)
     assert register.to_look_at([summary]) == [A]
     register.seen(RUNNING)
     assert register.to_look_at([summary]) == []

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from agent.engine.containers import Event, event_of, facts_of, facts_of_event, summary_of, time_ns
+from agent.engine.containers import Event, event_of, facts_of, facts_of_event, meant, summary_of, time_ns
 
 ID = "f91800efb22f4c6c5b88d48005bb2d209185f6e5045619b31943ca3439f30064"
 
@@ -127,5 +127,30 @@ def test_the_list_names_a_container_by_its_own_name() -> None:
 
 def test_the_list_tells_whose_network_is_shared() -> None:
     entry = {"Id": ID, "Names": ["/web"], "State": "running", "HostConfig": {"NetworkMode": "container:abc"}}
-    assert summary_of(entry).joined == "abc"
-    assert summary_of({**entry, "HostConfig": {"NetworkMode": "bridge"}}).joined is None
+    assert summary_of(entry).network == "container:abc"
+    assert summary_of({"Id": ID, "Names": ["/web"], "State": "running"}).network is None
+
+
+PODMAN = {"Libpod-API-Version": "5.4.2"}
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "message", "meaning"),
+    [
+        (500, PODMAN, f"no container with ID {ID} found in database: no such container", 404),
+        (
+            500,
+            PODMAN,
+            "this container is using the 'none' log driver: this container is not logging output",
+            501,
+        ),
+        (500, PODMAN, "container state improper", 500),
+        (409, PODMAN, "no such container", 409),
+        (500, {}, "no such container", 500),
+    ],
+)
+def test_podmans_500_means_what_docker_would_have_said(
+    status: int, headers: dict[str, str], message: str, meaning: int
+) -> None:
+    """Of a container that went while it was asked for, and of one without a log."""
+    assert meant(status, headers, message) == meaning

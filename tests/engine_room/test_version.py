@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.engine.version import NEWEST_API, engine_version, negotiate
+from agent.engine.version import NEWEST_API, EngineVersion, engine_version, negotiate
 from agent.errors import EngineError
 
 
@@ -39,6 +39,15 @@ def test_podman_is_told_by_its_ping() -> None:
     assert version.podman
     assert version.engine == "5.4.0"
     assert str(version) == "Podman 5.4.0, API 1.41"
+
+
+@pytest.mark.parametrize(
+    ("release", "whole"),
+    [("4.3.1", True), ("5.7.1", True), ("5.8.0", False), ("6.0.0-dev", False), ("?", True)],
+)
+def test_podman_tells_fractions_of_seconds_since_5_8(release: str, whole: bool) -> None:  # noqa: FBT001
+    assert EngineVersion((1, 41), release, None, podman=True).whole_seconds == whole
+    assert not EngineVersion((1, 41), release, None, podman=False).whole_seconds
 
 
 def test_an_engine_that_says_nothing_is_spoken_to_all_the_same() -> None:
