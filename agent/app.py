@@ -35,8 +35,11 @@ from agent.sinks.base import Sink
 from agent.sinks.deadletter import DeadLetters
 from agent.sinks.health import SinkHealth
 from agent.sinks.runner import Runner
+from agent.source.attach import Attaching
+from agent.source.flow import Room
 from agent.source.readers import Beginning, Readers
 from agent.source.reading import Surroundings
+from agent.source.watchdog import Watchdog
 from agent.spool import Spool, SpoolConfig, Subscriber
 from agent.supervise import supervise
 from agent.terminal import Progress
@@ -45,6 +48,8 @@ log = logging.getLogger(__name__)
 
 _EPOCH = "watching-since"
 _REPORT_EVERY_S = 5.0
+#: The share of DOCKFERRY_MEMORY_MAX_BYTES that output of attached containers may take before it is in a batch.
+_LIVE_SHARE = 4
 
 
 class Stop(Exception):
@@ -195,8 +200,10 @@ class Agent:
             clock=lambda: time.time_ns() + self._clock_offset_ns,
         )
         discovery = Discovery(self._client, settings=self._settings, own=read_traces(), metrics=self.metrics)
+        watchdog = Watchdog(self._settings.stall_limit, eager=self._settings.source == "attach")
+        room = Room(self._settings.memory_max_bytes // _LIVE_SHARE)
         try:
-            async with asyncio.TaskGroup() as sources:
+            async with watchdog.beating(), asyncio.TaskGroup() as sources:
                 self._readers = Readers(
                     around,
                     sources,
@@ -204,6 +211,8 @@ class Agent:
                     cursors=self._spool.cursors,
                     forget=self._spool.forget,
                     supervise=self._supervise,
+                    source=self._source,
+                    attaching=Attaching(watchdog, room),
                 )
                 sources.create_task(_stop_on(stopping), name="stop")
                 await self._supervise("discovery", partial(discovery.run, self._apply))
@@ -234,10 +243,17 @@ class Agent:
         epoch, *ids = saved.decode().split()
         return Beginning(int(epoch), frozenset(ids), self._settings.backlog)
 
+    def _labels(self, facts: ContainerFacts) -> tuple[LabelOptions, list[str]]:
+        """What a container says of itself, if it may, and what is wrong with that."""
+        if not self._settings.label_config:
+            return LabelOptions(), []
+        return read_labels(facts.labels, container_name=facts.name)
+
+    def _source(self, facts: ContainerFacts) -> str:
+        return self._labels(facts)[0].source or self._settings.source
+
     def _describe(self, facts: ContainerFacts) -> Container:
-        labels, problems = LabelOptions(), list[str]()
-        if self._settings.label_config:
-            labels, problems = read_labels(facts.labels, container_name=facts.name)
+        labels, problems = self._labels(facts)
         names = {sink.target.name for sink in self._sinks}
         problems += [
             f"container {facts.name}: label dockferry.sinks: there is no sink {name!r}"

@@ -153,6 +153,16 @@ def rfc3339(stamp: int) -> bytes:
     return b"%b.%09dZ" % (_second(seconds), fraction)
 
 
+def rfc3339_run(first: int, count: int) -> list[bytes]:
+    """The times of `count` consecutive nanoseconds, from `first` on, as `rfc3339` writes each."""
+    seconds, fraction = divmod(first, NS)
+    if not count or fraction + count > NS:
+        return list(map(rfc3339, range(first, first + count)))
+    second = _second(seconds) + b"."
+    numbers = orjson.dumps(list(range(NS + fraction, NS + fraction + count)))  # ten digits, the first a 1
+    return (second + numbers[2:-1].replace(b",1", b"Z," + second) + b"Z").split(b",")
+
+
 @functools.lru_cache(maxsize=256)
 def _second(seconds: int) -> bytes:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S").encode()

@@ -100,13 +100,13 @@ async def _sink(sink: Sink[Any], settings: Settings) -> Finding:
         return Finding(False, f"{where}: no answer within {PATIENCE_S:g} s")
     finally:
         await sink.close()
-    return _judge(outcome, where)
+    return _judge(outcome, where, sink.proven)
 
 
-def _judge(outcome: Outcome, where: str) -> Finding:
+def _judge(outcome: Outcome, where: str, proven: str) -> Finding:
     match outcome:
         case Delivered():
-            return Finding(True, f"{where} would accept")
+            return Finding(True, f"{where} {proven}")
         case (
             Retry(why=why) | Partial(why=why) | TooLarge(why=why) | Refused(why=why) | Misconfigured(why=why)
         ):

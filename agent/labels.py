@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from agent.errors import SettingsError
-from agent.options import BOOLEAN, WORDS, declared, load, option, optional, unknown
+from agent.options import BOOLEAN, WORDS, choice, declared, load, option, optional, unknown
 from agent.tag import TAG, Tag
 
 PREFIX: Final = "dockferry."
+#: The ways to read a container's output.
+SOURCES: Final = ("auto", "logs", "attach")
 #: Labels of the contract that mean nothing to this version yet: no reason for a complaint.
-RESERVED: Final = frozenset({"source", "multiline", "parse", "redact", "drop", "keep", "sample", "rate"})
+RESERVED: Final = frozenset({"multiline", "parse", "redact", "drop", "keep", "sample", "rate"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +33,7 @@ class LabelOptions:
     tag: Tag | None = option(
         optional(TAG), None, help="instead of DOCKFERRY_TAG", example='{{index .Labels "app"}}'
     )
+    source: str | None = option(optional(choice(*SOURCES)), None, help="instead of DOCKFERRY_SOURCE")
     sinks: tuple[str, ...] | None = option(
         optional(WORDS),
         None,

@@ -22,8 +22,9 @@ class Cause(enum.Enum):
     """Why records were lost; the value is the label of the metric."""
 
     ROTATED = "rotated_away", "the Engine's log file was rotated away before it could be read"
-    REMOVED = "container_removed", "the container was removed while the agent did not run"
+    REMOVED = "container_removed", "the container was removed before its log was read"
     DAMAGED = "log_file_damaged", "the Engine cannot read its own log file there"
+    NO_LOG = "no_log", "the container's logging driver keeps no log to fill a gap from"
     SPOOL_FULL = (
         "spool_full",
         "the spool was full and DOCKFERRY_ON_FULL or the sink's `on_full` is drop_oldest",
@@ -47,12 +48,31 @@ class Cause(enum.Enum):
 
 @dataclass(slots=True)
 class _Tally:
+    """What was not told yet. `estimated`: about so many besides `records`; `certain`: and that is all."""
+
     records: int = 0
+    estimated: int = 0
     certain: bool = True
     first_ns: int = 0
     last_ns: int = 0
     why: str = ""
     reported_at: float = float("-inf")
+
+    @property
+    def is_empty(self) -> bool:
+        return self.certain and not self.records and not self.estimated
+
+    @property
+    def said(self) -> str:
+        number = str(self.records)
+        if self.estimated:
+            number = f"about {_rounded(self.records + self.estimated):,}"
+        return number if self.certain else f"an unknown number of (at least {number})"
+
+
+def _rounded(number: int) -> int:
+    """To three digits: the others would say more than is known."""
+    return round(number, 3 - len(str(number)))
 
 
 class Losses:
@@ -71,16 +91,23 @@ class Losses:
         first_ns: int,
         last_ns: int,
         records: int | None = None,
+        estimated: bool = False,
         sink: str = "",
         why: str = "",
     ) -> None:
-        """Enter a loss. `records` None: how many is not known, only the time range (ns since the epoch)."""
+        """Enter a loss. `records` None: how many is not known, only the time range (ns since the epoch).
+
+        estimated  `records` is about right
+        """
         self._metrics.lost_records.labels(cause.value, container, sink).inc(records or 1)
         tally = self._tallies.setdefault((cause, container, sink), _Tally())
-        if tally.records == 0 and tally.certain:
+        if tally.is_empty:
             tally.first_ns, tally.last_ns = first_ns, last_ns
         tally.first_ns, tally.last_ns = min(tally.first_ns, first_ns), max(tally.last_ns, last_ns)
-        tally.records += records or 0
+        if estimated:
+            tally.estimated += records or 0
+        else:
+            tally.records += records or 0
         tally.certain &= records is not None
         tally.why = why or tally.why
         if now - tally.reported_at >= REPORT_EVERY_S:
@@ -89,14 +116,13 @@ class Losses:
     def flush(self, now: float) -> None:
         """Report what has not been reported yet: now and then, and before the end."""
         for (cause, container, sink), tally in self._tallies.items():
-            if tally.records or not tally.certain:
+            if not tally.is_empty:
                 self._report(cause, container, sink, tally, now)
 
     def _report(self, cause: Cause, container: str, sink: str, tally: _Tally, now: float) -> None:
-        count = f"{tally.records}" if tally.certain else f"an unknown number of (at least {tally.records})"
         log.warning(
             "lost %s records of container %s%s between %s and %s: %s%s",
-            count,
+            tally.said,
             container,
             f" for sink {sink}" if sink else "",
             rfc3339(tally.first_ns).decode(),

@@ -39,7 +39,7 @@ class Metrics:
         )
         self.lost_records = counter(
             "lost_records",
-            "Records lost, by cause; unknown numbers count as 1",
+            "Records lost, by cause; estimates count as they are, unknown numbers as 1",
             ("cause", "container", "sink"),
         )
         self.stream_errors = counter("stream_errors", "Errors of log streams", ("container", "kind"))

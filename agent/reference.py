@@ -1,12 +1,16 @@
-"""docs/reference.md, made of the declarations: `python -m agent.reference` prints it (`make docs`).
+"""docs/reference.md, and the tables of options in docs/sinks/, made of the declarations.
 
-The same input gives the same bytes: nothing here depends on time, machine or what else is installed.
+`python -m agent.reference docs` writes them all anew (`make docs`). The same input gives the same bytes: nothing
+here depends on time, machine or what else is installed.
 """
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
+from pathlib import Path
 from typing import Final
 
 from agent.errors import DockferryError, UsageError
@@ -17,7 +21,7 @@ from agent.losses import Cause
 from agent.metrics import Metrics
 from agent.options import Option, declared
 from agent.settings import DOCKER, Settings
-from agent.sinks import Scheme, schemes
+from agent.sinks import Scheme, missing, schemes
 from agent.sinks.base import SinkOptions, TlsOptions
 
 TITLES: Final = {
@@ -65,8 +69,9 @@ SINKS: Final = """\
 `scheme[+transport]://[user:password@]host[:port]/path?option=value`, percent-escaped where need be. Each
 secret option may be given as `<option>_file` instead: read from that file.
 
-### Options of every sink
+Each sink's own options stand on its page:
 """
+_TABLE = re.compile(r"(<!-- options: (\S+) -->\n).*?(<!-- /options -->)", re.DOTALL)
 LOSSES: Final = """\
 ## Losses
 
@@ -142,18 +147,54 @@ def _settings() -> Iterator[str]:
 
 def _sinks() -> Iterator[str]:
     yield SINKS
+    rows = [
+        (", ".join(map(_code, names)), f"[{page}](sinks/{page}.md)", scheme.summary)
+        for scheme, names in kinds_of_sink()
+        if (page := _page_of(scheme))
+    ]
+    yield from _grid(("schemes", "page", "meaning"), rows)
+    yield "### Options of every sink\n"
     yield from _table([*declared(SinkOptions)], "option")
     yield "### Options of sinks that speak TLS\n"
     yield from _table(tls_options(), "option")
-    for scheme, names in kinds_of_sink():
-        if not scheme.sink.__module__.startswith("agent.sinks."):
-            continue  # another package's, installed here by chance
-        yield f"### {', '.join(f'`{name}`' for name in names)}\n\n{scheme.summary}\n"
-        own = list(own_options(scheme.options))
-        if own:
-            yield from _table(own, "option")
-        if issubclass(scheme.options, TlsOptions):
-            yield "Besides: the options of every sink, and those for TLS.\n"
+
+
+def _page_of(scheme: Scheme) -> str | None:
+    """The page of a sink of ours has its module's name; None: another package's, installed here by chance."""
+    package, _, module = scheme.sink.__module__.rpartition(".")
+    return module if package == "agent.sinks" else None
+
+
+def filled(page: str) -> str:
+    """A page of docs/sinks/ with the tables of options between its markers. Raises UsageError."""
+    known = {name: scheme for scheme, names in kinds_of_sink() for name in names}
+
+    def table(match: re.Match[str]) -> str:
+        begin, name, end = match.groups()
+        if name not in known:
+            raise UsageError(f"options of a scheme that is not known: {name}")
+        return "\n".join([begin, *_options(known[name].options), end])
+
+    return _TABLE.sub(table, page)
+
+
+def _options(options: type[SinkOptions]) -> Iterator[str]:
+    own = list(own_options(options))
+    if own:
+        yield from _table(own, "option")
+    every = "[the options of every sink](../reference.md#options-of-every-sink)"
+    tls = "[those for TLS](../reference.md#options-of-sinks-that-speak-tls)"
+    also = f"{every} and {tls}" if issubclass(options, TlsOptions) else every
+    yield f"{'Besides' if own else 'None of its own, but'}: {also}.\n"
+
+
+def write(docs: Path) -> None:
+    """All that is made of the declarations, in `docs`. Raises UsageError, when a sink's package is missing."""
+    if problems := missing():
+        raise UsageError("; ".join(problems.values()))
+    (docs / "reference.md").write_text(reference(), "utf-8")
+    for path in sorted((docs / "sinks").glob("*.md")):
+        path.write_text(filled(path.read_text("utf-8")), "utf-8")
 
 
 def _what_is_counted() -> Iterator[str]:
@@ -189,4 +230,4 @@ def _code(text: str) -> str:
 
 
 if __name__ == "__main__":
-    print(reference(), end="")
+    write(Path(sys.argv[1]))

@@ -15,6 +15,7 @@ from typing import TypeAlias
 
 from agent.errors import DockferryError, SettingsError
 from agent.given import Given
+from agent.labels import SOURCES
 from agent.options import (
     BOOLEAN,
     DURATION,
@@ -105,7 +106,16 @@ class Settings:
         PATH, "/var/lib/dockferry", help="directory of spool and cursors, or `memory`", group="state"
     )
     source: str = option(
-        choice("auto", "logs"), "auto", help="how a container's output is read", group="source"
+        choice(*SOURCES),
+        "auto",
+        help="how a container's output is read: `logs` follows its log, `attach` its live output",
+        group="source",
+    )
+    stall_limit: float = option(
+        DURATION,
+        1.0,
+        help="longest time an attached container may be held; then it is detached",
+        group="source",
     )
     backlog: float | None = option(
         BACKLOG, 0.0, help="of containers already running when first seen", example="10m", group="source"

@@ -7,7 +7,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.batch import NS, RECORD_OVERHEAD_BYTES, Batch, Container, Stream, rfc3339
+from agent.batch import NS, RECORD_OVERHEAD_BYTES, Batch, Container, Stream, rfc3339, rfc3339_run
 from agent.source.lines import parse_time
 
 WEB = Container(
@@ -62,3 +62,12 @@ def test_a_time_written_is_the_time_read(stamp: int) -> None:
     """To the nanosecond."""
     assert len(rfc3339(stamp)) == 30
     assert parse_time(rfc3339(stamp)) == stamp
+
+
+@given(st.integers(0, 20 * NS), st.integers(0, 2000))
+def test_times_in_a_run_are_written_as_each_by_itself(first: int, count: int) -> None:
+    """Over the end of a second, too."""
+    expected = [rfc3339(stamp) for stamp in range(first, first + count)]
+    assert rfc3339_run(first, count) == expected
+    first = first // NS * NS + NS - count // 2
+    assert rfc3339_run(first, count) == [rfc3339(stamp) for stamp in range(first, first + count)]

@@ -14,6 +14,7 @@ from agent.check import check
 from agent.settings import Settings
 from agent.simulator import SimulatedEngine
 from agent.sinks import parse_sink
+from tests.receivers.tcp import TcpReceiver
 
 
 @pytest.fixture
@@ -75,6 +76,22 @@ async def test_each_problem_is_told_and_none_hides_another(tmp_path: Path, unuse
     assert f"{tmp_path}/docker.sock" in said["engine"]
     assert said["sink down"].startswith(f"ill: tcp://127.0.0.1:{unused_tcp_port}: ")
     assert said["sink out"] == "well: console: would accept"
+
+
+async def test_what_a_probe_cannot_show_is_not_told(engine: SimulatedEngine) -> None:
+    """A receiver that never answers may accept, or not."""
+    async with TcpReceiver().listening() as receiver:
+        environ = {
+            "DOCKER_HOST": engine.docker_host,
+            "DOCKFERRY_STATE": "memory",
+            "DOCKFERRY_SINK_LINES": f"tcp://127.0.0.1:{receiver.port}",
+            "DOCKFERRY_SINK_UDP": "syslog+udp://127.0.0.1:9",
+        }
+        status, said = await checked(environ)
+    assert status == 0
+    assert said["sink lines"].endswith(" takes a connection; it never answers")
+    assert said["sink udp"].endswith(" has an address; whether somebody listens there, UDP does not tell")
+    assert receiver.inbox.records == []
 
 
 async def test_memory_mode_needs_no_directory(engine: SimulatedEngine) -> None:

@@ -11,11 +11,14 @@ import yaml
 
 from agent.options import declared, duration
 from agent.settings import Settings
+from agent.sinks import parse_sink, schemes
 from agent.tag import Tag
 
 CONF = Path(__file__).parent.parent / "conf"
 ENV_FILE = CONF / "dockferry.env"
 COMPOSE_FILES = sorted(CONF.glob("*/compose.yaml"))
+SINK_FILES = sorted(CONF.glob("sinks/*.compose.yaml"))
+each_sink_file = pytest.mark.parametrize("path", SINK_FILES, ids=lambda path: path.name.partition(".")[0])
 each_compose_file = pytest.mark.parametrize("path", COMPOSE_FILES, ids=lambda path: path.parent.name)
 
 SOCKET = "/var/run/docker.sock"
@@ -132,6 +135,46 @@ def test_an_agent_needs_no_more_rights_than_the_socket_gives(path: Path) -> None
     assert service["read_only"] is True
     assert "privileged" not in service
     assert "user" not in service
+
+
+def test_every_sink_that_travels_has_its_compose_file() -> None:
+    """But those whose receiver is whatever a person has: lines over HTTP and TCP, files, standard output."""
+    modules = {scheme.sink.__module__.rpartition(".")[2] for scheme in schemes()}
+    plain = {"console", "file", "http", "tcp"}
+    assert {path.name.partition(".")[0] for path in SINK_FILES} == modules - plain
+
+
+@each_sink_file
+def test_a_sink_s_file_configures_the_agent_without_fault(path: Path) -> None:
+    """The settings parse, and so does the sink's URL; it delivers to a service of the file, or to a cloud."""
+    service = agent_of(path)
+    settings = Settings.load(service["environment"])
+    [url] = settings.sinks.values()
+    sink = parse_sink("it", url, read_file=lambda _: "x")
+    assert sink.__class__.__module__ == f"agent.sinks.{path.name.partition('.')[0]}"
+    services = yaml.safe_load(path.read_text("utf-8"))["services"]
+    named = {word for word in re.split(r"[^\w.-]+", url) if word in services}
+    assert named or len(services) == 1
+
+
+@each_sink_file
+def test_a_sink_s_file_names_an_image_for_each_service(path: Path) -> None:
+    """Ours as `make image` calls it, the others with the version that is meant."""
+    services = yaml.safe_load(path.read_text("utf-8"))["services"]
+    images = {name: service["image"] for name, service in services.items()}
+    assert images.pop("dockferry") == "dockferry:latest"
+    assert [image for image in images.values() if ":" not in image or image.endswith(":latest")] == []
+
+
+@each_sink_file
+def test_a_sink_s_file_keeps_the_agent_s_state(path: Path) -> None:
+    """On a volume that the file declares, as all that it names."""
+    mounts = dict(volume.split(":", 1) for volume in agent_of(path)["volumes"])
+    assert mounts.pop(SOCKET) == SOCKET
+    assert "/var/lib/dockferry" in mounts.values()
+    document = yaml.safe_load(path.read_text("utf-8"))
+    used = [each.split(":")[0] for of in document["services"].values() for each in of.get("volumes", [])]
+    assert {name for name in used if not name.startswith((".", "/"))} <= document["volumes"].keys()
 
 
 def test_a_published_page_is_the_host_s_own() -> None:

@@ -28,7 +28,7 @@ from agent.settings import Settings
 from agent.sinks import parse_sink, schemes
 
 ROOT = Path(__file__).parent.parent
-README, OPERATIONS, SINKS = ROOT / "README.md", ROOT / "docs/operations.md", ROOT / "docs/sinks.md"
+README, OPERATIONS, SINKS = ROOT / "README.md", ROOT / "docs/operations.md", ROOT / "docs/sinks/README.md"
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 INDENTED = re.compile(r"(?:^    .*\n)+", re.MULTILINE)
@@ -36,8 +36,9 @@ SPAN = re.compile(r"`([^`\n]+)`")
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 VARIABLE = re.compile(r"DOCKFERRY_[A-Z_]*[A-Z]")
+SCHEMES = "|".join(re.escape(scheme.name) for scheme in schemes())
 SINK_URL = re.compile(
-    r"(?<![\w+/.:-])(?:console:|(?:file|https?|tcp|tls|loki\+https?)://)(?:\{\{.*?\}\}|[^\s'`#|])*"
+    rf"(?<![\w+/.:-])(?:(?:console|journald):|(?:{SCHEMES})://)(?:\{{\{{.*?\}}\}}|[^\s'`#|])*"
 )
 COMMAND = re.compile(r"^(?:\w+=\S+ )*(?:docker exec dockferry )?dockferry(?: (.*))?$")
 #: What is written on the left in a table of this page is another program's.
@@ -154,6 +155,7 @@ def test_every_setting_shown_with_a_value_is_understood(page: Page) -> None:
 def test_every_label_exists(page: Page) -> None:
     """The names in `dockferry.…` that are no file."""
     known = {entry.name for entry in declared(LabelOptions)} | {"env", "labels"}
+    known |= {"truncated"}  # an attribute in OTLP
     found = re.findall(rf"(?<![\w/]){re.escape(LABEL_PREFIX)}([a-z]+)", "\n".join(page.code))
     assert named(iter(found), known) == []
 
@@ -167,7 +169,8 @@ def test_every_sink_url_is_understood(page: Page) -> None:
 
 def test_there_are_urls_of_every_sink() -> None:
     """So the test before this one looks at something; and no sink is left out of its page."""
-    begun = {url.partition(":")[0] for url in read(SINKS).urls}
+    pages = [page for page in PAGES if page.path.parent == SINKS.parent]
+    begun = {url.partition(":")[0] for page in pages for url in page.urls}
     assert begun == {scheme.name for scheme in schemes()}
 
 
@@ -177,7 +180,7 @@ def test_every_option_shown_alone_is_understood(page: Page) -> None:
     for text in page.spans:
         if not text.startswith("?") or "…" in text:
             continue
-        urls = ("loki+http://host", "file:///path", "http://host")
+        urls = (url.partition("?")[0] for other in PAGES for url in other.urls)
         assert any(_parses(url + text) for url in urls), text
 
 
@@ -227,9 +230,9 @@ def test_every_make_target_exists(page: Page) -> None:
 def test_the_readme_names_the_targets_that_ci_runs() -> None:
     """What stands under "Development" is what a change must pass, no more and no less."""
     text = read(README).text.partition("## Development")[2]
-    run = re.findall(r"make --no-print-directory (\w+)", (ROOT / ".ci/run").read_text("utf-8"))
+    run = re.findall(r"make --no-print-directory ([\w-]+)", (ROOT / ".ci/run").read_text("utf-8"))
     assert run
-    assert sorted(re.findall(r"^    make (\w+)", text, re.MULTILINE)) == sorted(run)
+    assert sorted(re.findall(r"^    make ([\w-]+)", text, re.MULTILINE)) == sorted(run)
 
 
 def test_the_readme_s_compose_file_is_part_of_the_real_one() -> None:

@@ -50,6 +50,26 @@ def test_a_loss_of_unknown_size_is_told_as_such(metrics: Metrics, caplog: pytest
     assert lost(metrics, Cause.ROTATED) == 1
 
 
+def test_an_estimate_is_told_and_counted_as_one(metrics: Metrics, caplog: pytest.LogCaptureFixture) -> None:
+    """With what is known besides, to three digits."""
+    losses = Losses(metrics)
+    estimates = ((123_456, True), (123_456, True), (50, False), (None, False))
+    for now, (records, estimated) in enumerate(estimates):
+        losses.record(
+            Cause.ROTATED,
+            container="web",
+            now=float(now),
+            first_ns=0,
+            last_ns=1,
+            records=records,
+            estimated=estimated,
+        )
+    losses.flush(9.0)
+    assert caplog.messages[0].startswith("lost about 123,000 records of container web between")
+    assert caplog.messages[1].startswith("lost an unknown number of (at least about 124,000) records")
+    assert lost(metrics, Cause.ROTATED) == 2 * 123_456 + 50 + 1
+
+
 def test_the_end_leaves_nothing_untold(metrics: Metrics, caplog: pytest.LogCaptureFixture) -> None:
     """And tells nothing twice."""
     losses = Losses(metrics)

@@ -118,7 +118,7 @@ def test_a_sink_may_be_called_file(tmp_path: Path) -> None:
         ("STAT_FILE", "x", "DOCKFERRY_STAT_FILE is not known; did you mean DOCKFERRY_STATE_FILE?"),
         ("SINKS_LOKI", "x", "DOCKFERRY_SINKS_LOKI is not known; did you mean DOCKFERRY_SINK_<NAME>?"),
         ("QQQQ", "x", "DOCKFERRY_QQQQ is not known"),
-        ("SOURCE", "socket", "DOCKFERRY_SOURCE: 'socket' is not one of auto, logs"),
+        ("SOURCE", "socket", "DOCKFERRY_SOURCE: 'socket' is not one of auto, logs, attach"),
         ("OPT_IN", "maybe", "DOCKFERRY_OPT_IN: 'maybe' is not true or false"),
         (
             "SPOOL_MAX_BYTES",

@@ -146,10 +146,12 @@ class Sink(abc.ABC, Generic[Options]):
     `deliver`, `probe` and `close` may be cancelled at any await; the sink is whole afterwards and can go on.
 
     many_hosts  whether its URL may name several hosts, of which any will do to begin with
+    proven      what a probe that went well has shown of the receiver, as `dockferry check` says it
     """
 
     limits: ClassVar[Limits] = Limits()
     many_hosts: ClassVar[bool] = False
+    proven: ClassVar[str] = "would accept"
 
     def __init__(self, target: Target, options: Options) -> None:
         self.target = target

@@ -33,6 +33,7 @@ from agent.transport.datagram import Datagrams, OversizeError
 from agent.transport.stream import Address, LineStream
 from agent.transport.tls import client_context
 
+_CONNECTED = "takes a connection; it never answers"
 #: Row to reason: what is not sent, as the protocol cannot carry it.
 Refusals: TypeAlias = Mapping[int, str]
 
@@ -60,6 +61,7 @@ class StreamSink(Sink[StreamOptions], Generic[StreamOptions]):
     """
 
     usual_ports: ClassVar[tuple[int | None, int | None]] = None, None
+    proven = _CONNECTED
 
     def __init__(self, target: Target, options: StreamOptions) -> None:
         super().__init__(target, options)
@@ -92,6 +94,7 @@ class UdpSink(Sink[DatagramOptions], Generic[DatagramOptions]):
     """A receiver of datagrams over UDP, none of which it acknowledges. `usual_port`: where such listen."""
 
     usual_port: ClassVar[int]
+    proven = "has an address; whether somebody listens there, UDP does not tell"
 
     def __init__(self, target: Target, options: DatagramOptions) -> None:
         # A request has to be sent within the time-out, at the rate asked for: half of that leaves room.
@@ -125,6 +128,8 @@ class UdpSink(Sink[DatagramOptions], Generic[DatagramOptions]):
 
 class UnixSink(Sink[Options], Generic[Options]):
     """A receiver of one datagram for each record, on a Unix socket; what it has taken is not sent again."""
+
+    proven = _CONNECTED
 
     def __init__(self, target: Target, options: Options, path: str) -> None:
         super().__init__(target, options)

@@ -14,9 +14,11 @@ numbering of equal times: feed a record to the one, and what it gives to the oth
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 from operator import eq
+from typing import Any
 
 import orjson
 
@@ -40,20 +42,49 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
+class Heard:
+    """The newest records that were taken live, so that their place in the log is known again.
+
+    last    keys of stdout's and of stderr's last, oldest first: see `agent.source.heard`
+    first   likewise of the first
+    stamps  when the last was received of each, ns
+    """
+
+    last: tuple[tuple[int, ...], tuple[int, ...]]
+    first: tuple[tuple[int, ...], tuple[int, ...]]
+    stamps: tuple[int, int]
+
+    @property
+    def newest_ns(self) -> int:
+        """When the last was received."""
+        return max(self.stamps)
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Heard:
+        """The inverse of what orjson makes of it."""
+        last, first = (
+            (tuple(map(int, values[name][0])), tuple(map(int, values[name][1]))) for name in ("last", "first")
+        )
+        return cls(last, first, (int(values["stamps"][0]), int(values["stamps"][1])))
+
+
+@dataclass(frozen=True, slots=True)
 class Cursor:
     """Our place in a container's output.
 
     since   where to begin to read while there is no mark, ns; 0: from the first record
     mark    everything up to it, in order of arrival, was taken
     beyond  how many records of stdout and of stderr behind the mark were taken too: while a line of one stream
-            has not ended, the mark waits before it
+            has not ended, the mark waits before it; and what is taken live is counted
     ended   the container had ended, and this was all it had written
+    heard   the last records were taken live: these
     """
 
     since: int = 0
     mark: Mark | None = None
     beyond: tuple[int, int] = (0, 0)
     ended: bool = False
+    heard: Heard | None = None
 
     def to_bytes(self) -> bytes:
         return orjson.dumps(self)
@@ -65,8 +96,9 @@ class Cursor:
             values = orjson.loads(data)
             mark = Mark(**values["mark"]) if values["mark"] else None
             beyond = int(values["beyond"][0]), int(values["beyond"][1])
-            return cls(int(values["since"]), mark, beyond, bool(values.get("ended")))
-        except (TypeError, KeyError, IndexError) as error:
+            heard = Heard.of(values["heard"]) if values.get("heard") else None
+            return cls(int(values["since"]), mark, beyond, bool(values.get("ended")), heard)
+        except (TypeError, KeyError, IndexError, AttributeError) as error:
             raise ValueError(f"no cursor: {data[:80]!r}") from error
 
     @property
@@ -145,7 +177,7 @@ class Place:
         if open_streams:
             out = records.streams.count(1)
             beyond = (self.cursor.beyond[0] + out, self.cursor.beyond[1] + len(records) - out)
-            self.cursor = replace(self.cursor, beyond=beyond, ended=False)
+            self.cursor = replace(self.cursor, beyond=beyond, ended=False, heard=None)
         else:
             stream = records.streams[-1]
             place = self._places.newest(stream)
@@ -153,17 +185,27 @@ class Place:
             self.cursor = Cursor(self.cursor.since, mark, owed)
         return batches
 
+    def take_live(self, records: Records, container: Container, heard: Heard) -> list[Batch]:
+        """As `take`, of records that were received live, no two at one time; the cursor counts them."""
+        out = records.streams.count(1)
+        beyond = (self.cursor.beyond[0] + out, self.cursor.beyond[1] + len(records) - out)
+        self.cursor = replace(self.cursor, beyond=beyond, ended=False, heard=heard)
+        return [_batch(rows, container, None) for rows in by_stream(records)]
+
     def _batch(self, records: Records, container: Container) -> Batch:
-        stream = records.streams[0]
-        return Batch(
-            container=container,
-            stream=_STREAMS[stream],
-            timestamps=records.stamps,
-            messages=records.messages,
-            ordinals=self._places.number(stream, records.stamps),
-            truncated=frozenset(records.truncated),
-            times=records.times,
-        )
+        return _batch(records, container, self._places.number(records.streams[0], records.stamps))
+
+
+def _batch(records: Records, container: Container, ordinals: list[int] | None) -> Batch:
+    return Batch(
+        container=container,
+        stream=_STREAMS[records.streams[0]],
+        timestamps=records.stamps,
+        messages=records.messages,
+        ordinals=ordinals,
+        truncated=frozenset(records.truncated),
+        times=records.times,
+    )
 
 
 def by_stream(records: Records) -> list[Records]:
@@ -188,6 +230,9 @@ class Search:
     partial  the stream was opened at a number of records from the end, so it may begin between lines of equal
              time, where their places are not known. If the mark is of that time, it is `unsure` and never
              `found`: open the stream by time.
+
+    `first_ns` is the time of the first record that is younger than the mark, `began_ns` that of the first of its
+    stream.
     """
 
     def __init__(self, cursor: Cursor, place: Place, *, partial: bool = False) -> None:
@@ -196,6 +241,7 @@ class Search:
         self.unsure = False
         self.seen = 0
         self.first_ns: int | None = None
+        self.began_ns: int | None = None
         self._after_ns = cursor.mark.stamp if cursor.mark else -1
         self.doubtful = False
         self._begun = False
@@ -222,6 +268,8 @@ class Search:
         if self.found:
             return self._behind(records) if any(self._owed) else records
         mark = self._cursor.mark
+        if self.began_ns is None and mark is not None and mark.stream in records.streams:
+            self.began_ns = records.stamps[records.streams.index(mark.stream)]
         if self.partial and mark is not None and not self._begun:
             self._begin(mark, records)
         if self.unsure:

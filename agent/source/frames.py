@@ -27,7 +27,7 @@ _TIME_BYTES = 36
 #: What the Engine writes before an error text once the answer has begun (moby daemon/logs.go).
 ERROR_TEXT = b"Error grabbing logs: "
 _HEADER = Struct(">BxxxI")
-_STAMP = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z ")
+_STAMP = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}(?:Z|[+-]\d\d:\d\d) ")
 
 
 @dataclass(slots=True)
@@ -155,7 +155,8 @@ def _of_stdout(payloads: list[bytes]) -> Frames:
 
 def _tty_pieces(line: bytes) -> list[bytes]:
     """One line of a TTY's stream, or as much of it as came, as the pieces it was sent in."""
-    if len(line) <= PIECE_BYTES and line.count(b"Z ") < 2:
+    zone = line[29 : line.find(b" ", 29, _TIME_BYTES) + 1]
+    if len(line) <= PIECE_BYTES and line.count(zone) < 2:
         return [line]
     pieces: list[bytes] = []
     while border := _tty_border(line):

@@ -4,8 +4,9 @@ The Engine cuts lines into pieces of 16 KiB; only the last ends in a newline, an
 time (not with journald). Driver `local` of Engine 20.10 drops the newline of a cut line's last piece too, and
 json-file makes three bytes of each that is not UTF-8, such as half a character at the end of a piece. So a line
 goes on while its last piece has no newline and at least a full piece's length, until a piece of another time
-comes.
-Source: moby daemon/logger/copier.go; what Engines do was measured.
+comes. Podman logs what each read of the container's pipe gave, of any length and with a time of its own: there
+only a newline ends a line.
+Source: moby daemon/logger/copier.go, containers/conmon src/ctr_logging.c; what Engines do was measured.
 """
 
 from __future__ import annotations
@@ -81,16 +82,20 @@ class Assembler:
 
     max_line_bytes  longer lines are cut there and marked
     tty             lines end in CR LF
-    shared_stamps   whether all pieces of a line carry one time (False: journald)
+    shared_stamps   whether all pieces of a line carry one time (False: journald, Podman)
+    short_ends      whether a piece shorter than the Engine's ends its line without a newline too (False: Podman)
 
     `newest_ns` is the time of the last frame, `malformed` counts frames that had none: their text is kept, with
     the time of the frame before.
     """
 
-    def __init__(self, *, max_line_bytes: int, tty: bool = False, shared_stamps: bool = True) -> None:
+    def __init__(
+        self, *, max_line_bytes: int, tty: bool = False, shared_stamps: bool = True, short_ends: bool = True
+    ) -> None:
         self._max = max_line_bytes
         self._tty = tty
         self._shared = shared_stamps
+        self._full = PIECE_BYTES if short_ends else 0
         self._open: dict[int, _Open] = {}
         self.newest_ns: int | None = None
         self.malformed = 0
@@ -165,7 +170,7 @@ class Assembler:
         if room > 0:
             line.pieces.append(body[: min(whole, room)])
         line.size += whole
-        if ended or len(body) < PIECE_BYTES:
+        if ended or len(body) < self._full:
             self._close(stream, records)
 
     def _close(self, stream: int, records: Records) -> None:

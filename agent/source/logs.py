@@ -37,9 +37,10 @@ class LogsReader(Reader):
         """Read until a stream ends; of a container that does not run, all there is. Its state then; None: gone."""
         began = self._around.now()
         ended: OpenStream | None = None
+        begun = self._has_begun
         try:
             if self._reading.facts.running:
-                if self.cursor.mark:
+                if self.cursor.mark or self.cursor.heard:
                     await self._history.catch_up()
                 ended = await self._follow()
         except Hung:
@@ -59,6 +60,8 @@ class LogsReader(Reader):
                 raise
             if ended is not None:
                 await self._history.take(ended, ended.finish(self._around.clock()))
+            elif begun:
+                self._removed_unread()
             return None
         return self._reading.facts
 
@@ -69,6 +72,9 @@ class LogsReader(Reader):
         async with self._reading.open(
             since=None if tail else self._reading.since(), tail=tail, follow=True
         ) as body:
+            if tail is None and self._reading.since() is None:
+                self._reading.begin_file()
+            in_time = True
             while chunk := await self._next(body, stream, tail):
                 step = stream.feed(chunk, self._around.clock())
                 if tail and stream.search.doubtful:
@@ -81,7 +87,22 @@ class LogsReader(Reader):
                     self._failures, self._tail = 0, _TAIL_RECORDS
                 elif tail and (stream.search.unsure or stream.pieces >= tail):
                     raise self._not_shown(stream, tail)
+                if in_time and step.records and self._reading.is_outrun(step.records.stamps[-1]):
+                    in_time = await self._catch_up_in_time()
         return stream
+
+    async def _catch_up_in_time(self) -> bool:
+        """Read what may rotate away before the stream comes to it. Raises Skipped when that was read.
+
+        False: the container was removed, and the stream is all there is.
+        """
+        try:
+            await self._history.catch_up()
+        except EngineRefused as refused:
+            if refused.status not in {NOT_FOUND, CONFLICT}:
+                raise
+            return False
+        raise Skipped
 
     async def _catch_up_beside(self, stream: OpenStream, step: Step) -> None:
         """Read what a jump may have left out, while the stream stays open: of a removed container it is the last.
@@ -96,7 +117,7 @@ class LogsReader(Reader):
         else:
             raise Skipped
         why = "it jumps there, and the container was removed before its log could be looked at"
-        self._reading.lost(Cause.ROTATED, self.cursor.newest_ns, step.behind.stamps[0], why)
+        self._reading.lost_before(step.behind, step.behind.stamps[0], at_file=False, why=why)
         await self._reading.take(stream, Step(step.behind, error=step.error))
 
     async def _is_there(self) -> bool:

@@ -13,7 +13,8 @@ import random
 
 from agent.batch import Container
 from agent.engine.containers import ContainerFacts
-from agent.errors import EngineRefused, EngineUnreachable, StreamError
+from agent.errors import DockferryError, EngineRefused, EngineUnreachable, StreamError
+from agent.losses import Cause
 from agent.source.cursor import Cursor
 from agent.source.history import History
 from agent.source.reading import Reading, Skipped, Surroundings
@@ -25,8 +26,17 @@ _PAUSE_MOST_S = 10.0
 NOT_FOUND, CONFLICT, NO_READING = 404, 409, 501
 
 
+class Unreadable(DockferryError):
+    """The container's logging driver cannot be read."""
+
+
 class Reader(abc.ABC):
-    """Reads one container."""
+    """Reads one container.
+
+    waits_for_start  whether there is nothing to be done for a container that was created and never started
+    """
+
+    waits_for_start = True
 
     def __init__(
         self, facts: ContainerFacts, container: Container, cursor: Cursor, around: Surroundings
@@ -59,8 +69,8 @@ class Reader(abc.ABC):
         self._changed.set()
 
     async def run(self) -> None:
-        """Read until the container is gone or cannot be read. What fails is tried again, more and more seldom."""
-        if self._reading.facts.status == "created":
+        """Read until the container is gone. What fails is tried again, more and more seldom. Raises Unreadable."""
+        if self.waits_for_start and self._reading.facts.status == "created":
             await self._changed.wait()
         while True:
             self._changed.clear()
@@ -69,19 +79,13 @@ class Reader(abc.ABC):
                 facts = await self._read_to_an_end()
                 if facts is None:
                     return
-                if facts.running:
-                    await self._pause()
-                else:
-                    await self._reading.end()
-                    await self._changed.wait()
-                    self._failures = 0
+                await self._rest(facts)
             except Skipped:
                 if self._reading.taken == taken:
                     await self._pause()
             except EngineRefused as refused:
                 if refused.status == NO_READING:
-                    log.warning("container %s cannot be read: %s", self.container.name, refused.message)
-                    return
+                    raise Unreadable(refused.message) from refused
                 await self._failed("refused", refused.message)
             except EngineUnreachable as error:
                 await self._failed("unreachable", str(error))
@@ -95,10 +99,34 @@ class Reader(abc.ABC):
         Raises Skipped when it is to be called again at once, EngineError, StreamError.
         """
 
+    async def _rest(self, facts: ContainerFacts) -> None:
+        """A stream came to its end: wait until there may be more."""
+        if facts.running:
+            await self._pause()
+        else:
+            await self._reading.end()
+            await self._changed.wait()
+            self._failures = 0
+
+    @property
+    def _has_begun(self) -> bool:
+        """Whether the container may have written something that was not read."""
+        facts = self._reading.facts
+        return facts.running or (facts.started_ns > 0 and not self.cursor.ended)
+
+    def _removed_unread(self) -> None:
+        """Say that the container is gone, with what was not read of it."""
+        why = "it was removed before its log could be read to the end"
+        since = self.cursor.newest_ns or self._reading.facts.started_ns
+        self._reading.lost(Cause.REMOVED, since, self._around.clock(), why)
+
     async def _failed(self, kind: str, why: str) -> None:
+        self._note(kind, why)
+        await self._pause()
+
+    def _note(self, kind: str, why: str) -> None:
         self._around.metrics.stream_errors.labels(self.container.name, kind).inc()
         self._report(kind, why)
-        await self._pause()
 
     def _report(self, kind: str, why: str) -> None:
         """A line in the log for each change of what is wrong, not for each time."""

@@ -12,9 +12,12 @@ from agent.engine.changes import Appeared, Change, Died, EngineBack, EngineLost,
 from agent.engine.containers import ContainerFacts
 from agent.errors import EngineError
 from agent.losses import Cause
+from agent.source.attach import AttachForbidden, Attaching, AttachReader
 from agent.source.cursor import Cursor
 from agent.source.logs import LogsReader
+from agent.source.reader import Reader, Unreadable
 from agent.source.reading import Surroundings
+from agent.source.settled import SettledReader
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +59,8 @@ class Readers:
         cursors: Mapping[str, bytes],
         forget: Callable[[Collection[str]], Awaitable[None]],
         supervise: Supervise,
+        source: Callable[[ContainerFacts], str],
+        attaching: Attaching,
     ) -> None:
         self.beginning = Beginning(0, frozenset(), None)
         self._around = around
@@ -63,7 +68,10 @@ class Readers:
         self._cursors = cursors
         self._forget = forget
         self._supervise = supervise
-        self._readers: dict[str, LogsReader] = {}
+        self._source = source
+        self._attaching = attaching
+        self._forbidden = False
+        self._readers: dict[str, Reader] = {}
         self._reading: dict[str, asyncio.Task[None]] = {}
         self._tasks = tasks
 
@@ -80,7 +88,8 @@ class Readers:
                     reader.container = self._describe(facts)
             case Gone(container_id):
                 await self._leave(container_id)
-            case EngineBack():
+            case EngineBack(version):
+                self._forbidden = not version.attach_is_harmless
                 await self._prune()
                 for reader in self._readers.values():
                     reader.update()
@@ -89,10 +98,24 @@ class Readers:
 
     def _begin(self, facts: ContainerFacts) -> None:
         cursor = self._saved(facts.id) or self.beginning.cursor(facts)
-        reader = LogsReader(facts, self._describe(facts), cursor, self._around)
-        self._readers[facts.id] = reader
+        source = self._source(facts)
+        attach = source == "attach" or (source == "auto" and facts.driver == "none")
+        if source == "attach" and not self._around.client.version.attach_is_harmless:
+            log.warning(
+                "container %s is read by its log: Podman makes an ended container ready to start again "
+                "when it is attached to",
+                facts.name,
+            )
+        self._readers[facts.id] = self._make(facts, self._describe(facts), cursor, attach=attach)
         self._around.metrics.containers.set(len(self._readers))
-        self._reading[facts.id] = self._tasks.create_task(self._keep(reader), name=f"logs of {facts.name}")
+        self._reading[facts.id] = self._tasks.create_task(self._keep(facts), name=f"logs of {facts.name}")
+
+    def _make(self, facts: ContainerFacts, container: Container, cursor: Cursor, *, attach: bool) -> Reader:
+        if attach and not self._forbidden:
+            return AttachReader(facts, container, cursor, self._around, self._attaching)
+        if not self._around.client.version.follow_is_whole:
+            return SettledReader(facts, container, cursor, self._around)
+        return LogsReader(facts, container, cursor, self._around)
 
     def _saved(self, container_id: str) -> Cursor | None:
         saved = self._cursors.get(container_id)
@@ -102,14 +125,36 @@ class Readers:
             log.warning("container %s is read as a new one would be: %s", container_id[:12], error)
             return None
 
-    async def _keep(self, reader: LogsReader) -> None:
-        container_id = reader.container.id
+    async def _keep(self, facts: ContainerFacts) -> None:
+        container_id = facts.id
         try:
-            await self._supervise("reader", reader.run)
+            await self._supervise("reader", lambda: self._read(facts))
         finally:
             del self._readers[container_id], self._reading[container_id]
             self._around.metrics.containers.set(len(self._readers))
         await self._forget([container_id])
+
+    async def _read(self, facts: ContainerFacts) -> None:
+        """Read a container in the way that is open, whichever was asked for."""
+        while True:
+            reader = self._readers[facts.id]
+            attach = False
+            try:
+                await reader.run()
+            except AttachForbidden as refused:
+                if not self._forbidden:
+                    log.warning(
+                        "attaching is refused (%s): containers are read by their logs instead", refused
+                    )
+                self._forbidden = True
+            except Unreadable as refused:
+                attach = self._source(facts) == "auto" and not self._forbidden
+                if not attach:
+                    log.warning("container %s cannot be read: %s", reader.container.name, refused)
+                    return
+            else:
+                return
+            self._readers[facts.id] = self._make(facts, reader.container, reader.cursor, attach=attach)
 
     async def _leave(self, container_id: str) -> None:
         """A removed container is read to its end; one that was renamed out of the selection no further."""

@@ -9,20 +9,22 @@ follow opens every file there still is.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from itertools import islice
 from operator import sub
 
 from agent.batch import NS
-from agent.options import size
 from agent.source.lines import Records
+from agent.source.meter import Meter
 
 #: Fresher than this, nothing can have rotated away unread.
 _LIVE_NS = NS // 50
 _FILE_SHARE = 0.25
-_LOCAL_FILE_BYTES = 20 << 20
-_ENCODED_OVERHEAD = 60
-_WINDOW_BYTES = 256 << 10
+_LOCAL_FILE_BYTES, _LOCAL_FILES = 20 << 20, 5
+#: docker/go-units FromHumanSize: `10m`, `10MB` and `10MiB` are ten million.
+_SIZE = re.compile(r"(\d+(?:\.\d+)*) ?([kmgtp]?)i?b?", re.IGNORECASE)
+_POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
 
 
 def file_bytes(driver: str, log_options: Mapping[str, str]) -> int | None:
@@ -33,11 +35,23 @@ def file_bytes(driver: str, log_options: Mapping[str, str]) -> int | None:
     if driver in {"journald", "none"}:
         return None
     if driver in {"json-file", "local"} and log_options.get("max-size"):
-        try:
-            return size(log_options["max-size"])
-        except ValueError:
-            return None
+        return _human_size(log_options["max-size"])
     return None if driver == "json-file" else _LOCAL_FILE_BYTES
+
+
+def _human_size(text: str) -> int | None:
+    match = _SIZE.fullmatch(text)
+    try:
+        return int(float(match[1]) * 1000 ** _POWERS[match[2].lower()]) if match else None
+    except ValueError:  # 1.2.3, which the pattern of go-units lets through too
+        return None
+
+
+def files(driver: str, log_options: Mapping[str, str]) -> int:
+    """How many files of a container's log there are, the one that is written to included."""
+    if driver in {"json-file", "local"} and log_options.get("max-file", "").isdecimal():
+        return int(log_options["max-file"])
+    return 1 if driver == "json-file" else _LOCAL_FILES
 
 
 def compressed(driver: str, log_options: Mapping[str, str]) -> bool:
@@ -48,12 +62,15 @@ def compressed(driver: str, log_options: Mapping[str, str]) -> bool:
 
 
 class Jumps:
-    """Watches one followed stream for jumps that a skipped file would leave."""
+    """Watches one followed stream for jumps that a skipped file would leave.
 
-    def __init__(self, rotate_bytes: int) -> None:
+    meter  of all that is taken of the container
+    """
+
+    def __init__(self, rotate_bytes: int, meter: Meter) -> None:
         self._rotate_bytes = rotate_bytes
         self._last_ns: int | None = None
-        self._pace = _Pace()
+        self._meter = meter
 
     def begin(self) -> None:
         """A stream was opened anew."""
@@ -68,40 +85,17 @@ class Jumps:
         if not stamps:
             return None
         before, self._last_ns = self._last_ns, stamps[-1]
-        written = sum(map(len, records.messages)) + len(records) * _ENCODED_OVERHEAD
         if before is None or now_ns - before < _LIVE_NS:
-            self._pace.add(written, stamps[0], stamps[-1])
             return None
         steps = [stamps[0] - before, *map(sub, islice(stamps, 1, None), stamps)]
         step = max(steps)
         row = steps.index(step)
-        if stamps[row] < now_ns and step * self._pace.fastest >= self._rotate_bytes * _FILE_SHARE:
-            return row
-        self._pace.add(written, stamps[0], stamps[-1])
-        return None
+        return row if stamps[row] < now_ns and self.is_long(step) else None
+
+    def is_long(self, span_ns: int) -> bool:
+        """Whether the container, as fast as it is known to write, writes a good part of a file in that time."""
+        return span_ns * self._meter.fastest >= self._rotate_bytes * _FILE_SHARE
 
     def written_in(self, span_ns: int) -> float:
         """How many bytes the container may write in that time: no bound until it has shown how fast it is."""
-        return span_ns * (self._pace.fastest or math.inf) if span_ns > 0 else 0.0
-
-
-class _Pace:
-    """How fast a container writes when it is fast: bytes per ns, of the faster of the last two windows."""
-
-    def __init__(self) -> None:
-        self._bytes = 0
-        self._begin_ns: int | None = None
-        self._windows = (0.0, 0.0)
-
-    @property
-    def fastest(self) -> float:
-        return max(self._windows)
-
-    def add(self, written: int, first_ns: int, last_ns: int) -> None:
-        if self._begin_ns is None:
-            self._begin_ns = first_ns
-        self._bytes += written
-        if self._bytes >= _WINDOW_BYTES:
-            rate = self._bytes / max(last_ns - self._begin_ns, 1)
-            self._windows = (self._windows[1], rate)
-            self._bytes, self._begin_ns = 0, None
+        return span_ns * (self._meter.fastest or math.inf) if span_ns > 0 else 0.0

@@ -16,11 +16,12 @@ from agent.source.rotation import Jumps
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What a container's log streams look like."""
+    """What a container's log streams look like. See `Assembler`."""
 
     tty: bool
     shared_stamps: bool
     max_line_bytes: int
+    short_ends: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,10 @@ class OpenStream:
         self._splitter = TtySplitter() if shape.tty else Demultiplexer()
         self._unended: frozenset[int] = frozenset()
         self._lines = Assembler(
-            max_line_bytes=shape.max_line_bytes, tty=shape.tty, shared_stamps=shape.shared_stamps
+            max_line_bytes=shape.max_line_bytes,
+            tty=shape.tty,
+            shared_stamps=shape.shared_stamps,
+            short_ends=shape.short_ends,
         )
         self._repeats = repeats
         self._jumps = jumps

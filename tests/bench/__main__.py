@@ -17,7 +17,7 @@ from pathlib import Path
 import orjson
 
 from tests.bench.engines import Stage, real, simulated
-from tests.bench.lines import Lines
+from tests.bench.lines import WAYS, Lines
 from tests.bench.measured import flow, rest
 from tests.bench.processes import ROOT
 from tests.bench.results import Rest, Results, Run
@@ -77,25 +77,25 @@ class Bench:
         """Everything, on one Engine."""
         async with engine as stage:
             startup_cpu_s = (await rest(stage, 0)).startup_cpu_seconds
-            await self._flows(stage, startup_cpu_s, history=True)
-            await self._flows(stage, startup_cpu_s, history=False)
+            for way in WAYS:
+                await self._flows(stage, startup_cpu_s, way)
             _tell(f"{stage.name}: at rest")
             await stage.idle(IDLE)
             self.rests.append(await rest(stage, IDLE))
 
-    async def _flows(self, stage: Stage, startup_cpu_s: float, *, history: bool) -> None:
-        lines, way = self._lines, "history" if history else "live"
+    async def _flows(self, stage: Stage, startup_cpu_s: float, way: str) -> None:
+        lines = self._lines
         _tell(f"{stage.name}: {way}")
         writing = await stage.writing(_name(), lines)
-        if history:
+        if way == "history":
             await writing.go()
             await writing.written()
-        drained = await curl(stage.docker_host, writing, lines, history=history)
+        drained = await curl(stage.docker_host, writing, lines, way)
         self.curl[stage.name, way] = drained.lines / drained.seconds
         for sinks in SINKS:
-            if not history:
+            if way != "history":
                 writing = await stage.writing(_name(), lines)
-            run = await flow(stage, writing, lines, sinks, history=history, startup_cpu_s=startup_cpu_s)
+            run = await flow(stage, writing, lines, sinks, way=way, startup_cpu_s=startup_cpu_s)
             self.runs.append(run)
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 #: What a multiplexed stream puts before each line: 8 bytes of header, a time of 30 and a blank.
 FRAMING_BYTES = 8 + 31
+#: How they are read: by their log when they are there already, by their log as they are written, as they are written.
+WAYS = ("history", "live", "attach")
 NUMBER = re.compile(rb"line (\d{7,}) of the bench")
 _START = "line %07d of the bench: "
 _TEXT = "192.0.2.17 GET /api/v1/orders?page=3&size=50 HTTP/1.1 200 5316 in 12 ms, mozilla/5.0, session open; "

@@ -71,11 +71,11 @@ async def agent(docker_host: str, urls: Sequence[str], settings: Mapping[str, st
 
 
 async def flow(
-    stage: Stage, writing: Writing, lines: Lines, sinks: Sequence[str], *, history: bool, startup_cpu_s: float
+    stage: Stage, writing: Writing, lines: Lines, sinks: Sequence[str], *, way: str, startup_cpu_s: float
 ) -> Run:
     """Ship the lines of one container.
 
-    history        they are there before the agent; else it follows the container when the first is written
+    way            see `tests.bench.lines.WAYS`
     startup_cpu_s  what the agent needs to start, taken off where it cannot be told from the flow
     """
     with tempfile.TemporaryDirectory(prefix="dockferry-received-") as directory:
@@ -83,10 +83,11 @@ async def flow(
         async with python(arguments, {}) as receivers:
             urls = await receivers.hear()
             settings = {"DOCKFERRY_INCLUDE": f"name={writing.name}", "DOCKFERRY_BACKLOG": "all"}
+            settings |= {"DOCKFERRY_SOURCE": "attach" if way == "attach" else "logs"}
             chosen = [urls[sink] + _OPTIONS[sink] for sink in sinks]
             async with agent(stage.docker_host, chosen, settings) as running:
                 before_s = startup_cpu_s
-                if not history:
+                if way != "history":
                     await running.until(lambda text: metric(text, "dockferry_stream_opens_total") >= 1)
                     before_s = running.process.cpu_s
                     await writing.go()
@@ -95,7 +96,7 @@ async def flow(
                 peak_bytes = running.process.peak_bytes
     return Run(
         engine=stage.name,
-        way="history" if history else "live",
+        way=way,
         sinks=tuple(sinks),
         lines=lines.count,
         seconds=max(each["last_s"] for each in told.values())

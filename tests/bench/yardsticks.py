@@ -16,6 +16,7 @@ _FRAMES, _FRAME_BYTES, _TRIES = 50_000, 150, 7
 _HEADER = Struct(">BxxxI")
 _READ_BYTES = 1 << 20
 _PATIENCE_S = 120.0
+_ATTACH_QUERY = urlencode({"stream": 1, "stdout": 1, "stderr": 1})
 _QUERY = urlencode({"stdout": 1, "stderr": 1, "timestamps": 1, "follow": 1})
 
 
@@ -45,25 +46,28 @@ def _demultiplex(data: bytes) -> float:
     return time.perf_counter() - began
 
 
-async def curl(docker_host: str, writing: Writing, lines: Lines, *, history: bool) -> Drained:
-    """Follow the stream with curl, throwing it away. Raises TimeoutError.
+async def curl(docker_host: str, writing: Writing, lines: Lines, way: str) -> Drained:
+    """Read the stream with curl, throwing it away. Raises TimeoutError.
 
-    history  the lines are there; else the container is told to go when curl is connected
+    way  see `tests.bench.lines.WAYS`; the container is told to go when curl is connected, unless it has gone
     """
     url = f"http://engine/containers/{writing.id}/logs?{_QUERY}"
+    method, left = "GET", lines.stream_bytes
+    if way == "attach":
+        url = f"http://engine/containers/{writing.id}/attach?{_ATTACH_QUERY}"
+        method, left = "POST", lines.count * lines.size  # its frames' heads are too few to matter
     socket = docker_host.removeprefix("unix://")
     process = await asyncio.create_subprocess_exec(
-        "curl", "-s", "-0", "-N", "-D", "/dev/stderr", "--unix-socket", socket, url,
+        "curl", "-s", "-0", "-X", method, "-N", "-D", "/dev/stderr", "--unix-socket", socket, url,
         stdout=PIPE, stderr=PIPE, limit=_READ_BYTES,
     )  # fmt: skip
     assert process.stdout is not None
     assert process.stderr is not None
     try:
         async with asyncio.timeout(_PATIENCE_S):
-            if not history:
+            if way != "history":
                 await process.stderr.readline()  # the answer has begun
                 await writing.go()
-            left = lines.stream_bytes
             began = 0.0
             while left > 0:
                 left -= len(await process.stdout.read(_READ_BYTES))

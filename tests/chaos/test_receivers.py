@@ -57,8 +57,7 @@ class Restless(TcpReceiver):
             seen += len(data)
             if seen >= self.good_bye_after and writer.can_write_eof():
                 writer.write_eof()
-            *lines, rest = (rest + data).split(b"\n")
-            self._take(lines)
+            rest = self._take(rest + data)
 
 
 @pytest.fixture

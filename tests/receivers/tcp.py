@@ -6,10 +6,10 @@ import asyncio
 import contextlib
 import socket
 import ssl
-import struct
 from collections.abc import AsyncIterator
 from typing import Self
 
+from tests.receivers.proxy import reset
 from tests.receivers.received import Faulty, Inbox, Received, read_line
 
 READ_BYTES = 64 * 1024
@@ -109,7 +109,7 @@ class TcpReceiver:
             seen += len(data)
             if self.reset_after is not None and seen >= self.reset_after:
                 self.reset_after = None
-                _reset(writer)
+                reset(writer)
                 self.endings.append("reset")
                 return
             if self.reset_after is None:
@@ -124,10 +124,3 @@ class TcpReceiver:
             self.inbox.fault(error)
             return b""
         return rest
-
-
-def _reset(writer: asyncio.StreamWriter) -> None:
-    """End the connection with a RST rather than a FIN."""
-    sock = writer.get_extra_info("socket")
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    writer.transport.abort()

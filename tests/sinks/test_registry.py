@@ -185,6 +185,12 @@ def test_every_scheme_has_options_and_a_summary() -> None:
         assert scheme.summary.endswith(".")
 
 
+def run_python(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """In a process of its own."""
+    command = [sys.executable, "-c", program, *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+
+
 class TestExtras:
     """Clients that only their sink needs."""
 
@@ -192,22 +198,20 @@ class TestExtras:
     def without(module: str, *command: str) -> subprocess.CompletedProcess[str]:
         """`dockferry` as after `pip install dockferry` without that extra."""
         program = f"import sys; sys.modules[{module!r}] = None; from agent.cli import main; sys.exit(main())"
-        return subprocess.run(
-            [sys.executable, "-c", program, *command], cwd=ROOT, capture_output=True, text=True, timeout=60
-        )
+        return run_python(program, *command)
 
     @pytest.mark.parametrize(
         ("module", "url", "said"),
         [
-            ("aiokafka", "kafka://h:9092/logs", "kafka: needs the package aiokafka: pip install 'dockferry[kafka]'"),
-            ("google.auth", "gcplogs://p/log", "gcplogs: needs the package google-auth: pip install 'dockferry[gcp]'"),
-            ("aiobotocore", "s3://bucket/logs", "s3: needs the package aiobotocore: pip install 'dockferry[aws]'"),
+            ("aiokafka", "kafka://h:9092/logs", "kafka: needs the package aiokafka: pip install '{}[kafka]'"),
+            ("google.auth", "gcplogs://p/l", "gcplogs: needs the package google-auth: pip install '{}[gcp]'"),
+            ("aiobotocore", "s3://bucket", "s3: needs the package aiobotocore: pip install '{}[aws]'"),
         ],
     )
     def test_one_that_is_missing_says_how_to_get_it(self, module: str, url: str, said: str) -> None:
         ran = self.without(module, "check", url)
         assert ran.returncode == 2
-        assert ran.stderr.strip() == f"dockferry: sink {said}"
+        assert ran.stderr.strip() == f"dockferry: sink {said.format('dockferry')}"
 
     def test_the_others_go_on_without_it(self) -> None:
         """And `options` tells what is not there."""
@@ -221,8 +225,11 @@ class TestExtras:
 
     def test_the_reference_is_not_made_without_it(self, tmp_path: Path) -> None:
         """It would leave out what others have."""
-        program = "import sys; sys.modules['aiokafka'] = None; from pathlib import Path; from agent.reference import write; write(Path(sys.argv[1]))"
-        ran = subprocess.run([sys.executable, "-c", program, tmp_path], cwd=ROOT, capture_output=True, text=True)
+        ran = run_python(
+            "import sys; sys.modules['aiokafka'] = None; from pathlib import Path;"
+            "from agent.reference import write; write(Path(sys.argv[1]))",
+            str(tmp_path),
+        )
         assert "UsageError: sink kafka: needs the package aiokafka" in ran.stderr
         assert list(tmp_path.iterdir()) == []
 

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from agent.batch import Batch
@@ -18,9 +18,14 @@ from agent.batch import Container as Description
 from agent.engine.client import EngineClient
 from agent.losses import Cause, Losses
 from agent.metrics import Metrics
+from agent.source.attach import Attaching, AttachReader
 from agent.source.cursor import Cursor
+from agent.source.flow import Room
 from agent.source.logs import LogsReader
+from agent.source.reader import Reader
 from agent.source.reading import Surroundings
+from agent.source.settled import SettledReader
+from agent.source.watchdog import Watchdog
 
 DEADLINE_S = 20.0
 
@@ -82,12 +87,26 @@ class Known(Protocol):
 
 
 class Reading:
-    """One container, read, killed and read again. `idle_s` as in `Surroundings`."""
+    """One container, read, killed and read again. `idle_s` as in `Surroundings`.
+
+    attach  read what it prints live, its log only for what came before
+    """
 
     def __init__(
-        self, engine: Clocked, client: EngineClient, container: Known, *, idle_s: float = 0.2
+        self,
+        engine: Clocked,
+        client: EngineClient,
+        container: Known,
+        *,
+        idle_s: float = 0.2,
+        attach: bool = False,
+        stall_limit_s: float = 5.0,
+        room_bytes: int = 1 << 24,
     ) -> None:
         self.kept = Kept()
+        self._attach = attach
+        self.watchdog = Watchdog(stall_limit_s)
+        self.room = Room(room_bytes)
         self.metrics = Metrics()
         self.losses = Book(self.metrics)
         self.container = container
@@ -103,21 +122,30 @@ class Reading:
             idle_s=idle_s,
         )
 
+    def hand_on_to(self, kept: Kept) -> None:
+        """From now on: what was kept before is kept there too."""
+        kept.batches, kept.cursors = self.kept.batches, self.kept.cursors
+        self.kept, self._around = kept, replace(self._around, hand_on=kept.hand_on)
+
     @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator[LogsReader]:
+    async def running(self) -> AsyncIterator[Reader]:
         """A reader that begins where the last one's batches ended; killed at the end."""
         reader = await self.reader()
-        async with asyncio.timeout(DEADLINE_S), asyncio.TaskGroup() as tasks:
+        async with asyncio.timeout(DEADLINE_S), self.watchdog.beating(), asyncio.TaskGroup() as tasks:
             task = tasks.create_task(reader.run(), name="reader")
             yield reader
             task.cancel()
 
-    async def reader(self) -> LogsReader:
+    async def reader(self) -> Reader:
         facts = await self.client.inspect(self.container.id)
         saved = self.kept.cursors.get(facts.id)
         description = Description(facts.id, facts.name, facts.image, facts.name, "host")
         cursor = Cursor.from_bytes(saved) if saved else Cursor()
-        return LogsReader(facts, description, cursor, self._around)
+        if self._attach:
+            attaching = Attaching(self.watchdog, self.room)
+            return AttachReader(facts, description, cursor, self._around, attaching)
+        logs = LogsReader if self.client.version.follow_is_whole else SettledReader
+        return logs(facts, description, cursor, self._around)
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until what was handed on is so."""

@@ -9,13 +9,25 @@ from dataclasses import dataclass, field
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agent.batch import Stream
-from agent.source.cursor import DISORDER_NS, HELD_BYTES, Cursor, Mark, Place, Places, Search, digest
+from agent.batch import Batch, Stream
+from agent.source.cursor import DISORDER_NS, HELD_BYTES, Cursor, Heard, Mark, Place, Places, Search, digest
 from agent.source.lines import Records
 from agent.source.stream import OpenStream
 from tests.source.engine_file import SHAPE, WEB, File, Taken, between_lines, uncut
 from tests.source.histories import NOON, History, histories
 
+HEARD = Heard(((1, 2**32 - 1), ()), ((1,), (0,)), (NOON, 0))
+#: Two lines of stdout, and when they were received.
+ONCE = (Stream.STDOUT, [7, 9], [b"a", b"c"])
+JSON = st.recursive(
+    st.none() | st.integers() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["since", "mark", "beyond", "stream", "stamp", "heard", "last"]), inner
+        )
+    ),
+)
 LAW = settings(max_examples=400, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 
 
@@ -229,22 +241,49 @@ def test_a_cursor_outlives_the_process() -> None:
         Cursor(),
         Cursor(since=NOON + 1, beyond=(3, 0)),
         Cursor(mark=Mark(2, 2**63 - 1, 7, digest(b"\xff")), beyond=(0, 12)),
+        Cursor(since=1, mark=Mark(1, 2, 0, digest(b"")), beyond=(5, 1), ended=True, heard=HEARD),
     ):
         assert Cursor.from_bytes(cursor.to_bytes()) == cursor
 
 
-@given(
-    st.binary(max_size=40)
-    | st.recursive(
-        st.none() | st.integers() | st.text(max_size=5),
-        lambda inner: (
-            st.lists(inner, max_size=3)
-            | st.dictionaries(st.sampled_from(["since", "mark", "beyond", "stream", "stamp"]), inner)
-        ),
-    ).map(lambda value: json.dumps(value).encode())
-)
+def test_a_cursor_of_an_agent_that_knew_no_attach_is_understood() -> None:
+    """Its bytes have no `heard`."""
+    for old in (
+        b'{"since":5,"mark":null,"beyond":[1,2],"ended":true}',
+        b'{"since":5,"mark":null,"beyond":[1,2],"ended":true,"heard":null}',
+    ):
+        assert Cursor.from_bytes(old) == Cursor(since=5, beyond=(1, 2), ended=True)
+
+
+def test_what_is_received_live_is_counted_behind_the_mark() -> None:
+    """Until something is taken from the log."""
+    mark = Mark(1, 3, 0, digest(b"x"))
+    place = Place(Cursor(mark=mark, ended=True))
+    rows = Records([1, 2, 1], [7, 8, 9], [b"7", b"8", b"9"], [b"a", b"b", b"c"], {2})
+    out, err = place.take_live(rows, WEB, HEARD)
+    assert (out.messages, out.ids()) == ([b"a", b"c"], Batch(WEB, *ONCE).ids())
+    assert out.truncated == {1}
+    assert (err.stream, err.messages, err.times) == (Stream.STDERR, [b"b"], [b"8"])
+    assert place.cursor == Cursor(mark=mark, beyond=(2, 1), heard=HEARD)
+    place.take(Records([1], [4], [b""], [b"y"]), WEB)
+    assert place.cursor == Cursor(mark=Mark(1, 4, 0, digest(b"y")))
+
+
+@given(st.sampled_from(["since", "mark", "beyond", "heard", "last", "first", "stamps"]), JSON)
+def test_a_cursor_with_anything_in_it_is_none(name: str, value: object) -> None:
+    """Or one that can be saved again."""
+    values = json.loads(Cursor(mark=Mark(1, 2, 0, "00"), heard=HEARD).to_bytes())
+    (values if name in values else values["heard"])[name] = value
+    _is_a_cursor_or_none(json.dumps(values).encode())
+
+
+@given(st.binary(max_size=40) | JSON.map(lambda value: json.dumps(value).encode()))
 def test_bytes_that_are_no_cursor_are_a_value_error(data: bytes) -> None:
     """Whatever they are: the caller then begins as with a new container."""
+    _is_a_cursor_or_none(data)
+
+
+def _is_a_cursor_or_none(data: bytes) -> None:
     try:
         cursor = Cursor.from_bytes(data)
     except ValueError:

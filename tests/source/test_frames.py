@@ -151,6 +151,18 @@ def test_what_a_run_left_unfinished_ends_where_the_next_begins(seed: int, size: 
     assert split(TtySplitter(), b"".join(pieces), seed) == (Frames([1] * len(pieces), pieces), None)
 
 
+@pytest.mark.parametrize("zone", [b"Z", b"+05:30", b"-08:00"])
+def test_podman_stamps_each_piece_of_a_tty_s_line_in_its_own_zone(zone: bytes) -> None:
+    """However short the pieces are."""
+    pieces = [
+        b"2026-11-23T06:13:46.489633114%b prompt> " % zone,
+        b"2026-11-23T06:13:47.000000001%b ls\r\n" % zone,
+        b"2026-11-23T06:13:47.000000001%b a b\r\n" % zone,
+    ]
+    for seed in range(5):
+        assert split(TtySplitter(), b"".join(pieces), seed) == (Frames([1] * 3, pieces), None)
+
+
 def test_a_tty_s_last_line_may_have_no_end() -> None:
     """It is given when the stream is at its end for good."""
     splitter = TtySplitter()

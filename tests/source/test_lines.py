@@ -183,6 +183,19 @@ def test_what_is_no_time_is_told_and_the_text_is_kept(text: bytes) -> None:
         assert assembler.malformed == 1
 
 
+def test_podmans_pieces_are_of_any_length_and_time() -> None:
+    """Only a newline ends a line: a piece is what one read of the container's pipe gave."""
+    sent = [
+        (1, NOON, b"a" * 8192),
+        (2, NOON, b"err\n"),
+        (1, NOON + 5, b"b"),
+        (1, NOON + 9, b"\n"),
+        (1, NOON + 9, b"c"),
+    ]
+    found = assembled(*sent, shared_stamps=False, short_ends=False)
+    assert found == [(2, b"err"), (1, b"a" * 8192 + b"b"), (1, b"c")]
+
+
 def test_rows_are_taken_with_their_marks() -> None:
     """By slice or by number."""
     records = Records([1, 2, 1], [1, 2, 3], [b"1", b"2", b"3"], [b"a", b"b", b"c"], {0, 2})

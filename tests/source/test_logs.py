@@ -14,6 +14,7 @@ from agent.engine.client import EngineClient
 from agent.engine.endpoint import resolve
 from agent.losses import Cause
 from agent.simulator import Container, SimulatedEngine, SteppableClock
+from agent.source.reader import Unreadable
 from tests.source.reading import DEADLINE_S, Reading
 
 KiB = 1024
@@ -349,6 +350,30 @@ async def test_repeats_of_old_engines_are_taken_out(socket_path: str, records: i
             assert reading.count("repeats_removed_records") == 3 * records
 
 
+async def test_a_prompt_is_found_again_though_its_line_has_not_ended(socket_path: str) -> None:
+    """Of a terminal on an Engine before 24, which is asked for two seconds more: they are not read again."""
+    async with SimulatedEngine(socket_path, engine_version="20.10.24", api_version="1.41") as engine:
+        container = engine.create("term", tty=True)
+        container.start()
+        container.write(b"line 0\nline 1\nprompt> ")
+        container.finish()
+        async with connected(engine) as client:
+            reading = Reading(engine, client, container)
+            async with reading.running():
+                assert await reading.lines(3) == [*numbered(0, 2), b"prompt> "]
+            container.start()
+            before = len(engine.requests)
+            async with reading.running():
+                while all(  # noqa: ASYNC110 - nobody tells that it has caught up
+                    request.query.get("follow") != "1" for request in engine.requests[before:]
+                ):
+                    await asyncio.sleep(0.01)
+                assert reading.kept.lines() == [*numbered(0, 2), b"prompt> "]
+                container.write(b"line 2\n")
+                assert await reading.lines(4) == [*numbered(0, 2), b"prompt> ", b"line 2"]
+            assert reading.losses.entries == []
+
+
 @pytest.mark.parametrize("status", [500, 503])
 async def test_an_engine_in_trouble_is_asked_again(
     engine: SimulatedEngine, reading: Reading, web: Container, status: int
@@ -373,17 +398,15 @@ async def test_refused_for_a_moment_it_is_not_gone(
 
 
 async def test_a_driver_that_cannot_be_read_ends_the_reader(
-    engine: SimulatedEngine, client: EngineClient, caplog: pytest.LogCaptureFixture
+    engine: SimulatedEngine, client: EngineClient
 ) -> None:
-    """501, said once."""
+    """501: whether there is another way is for others to know."""
     container = engine.create("mute", driver="none")
     container.start()
     reader = await Reading(engine, client, container).reader()
     async with asyncio.timeout(DEADLINE_S):
-        await reader.run()
-    assert caplog.messages == [
-        "container mute cannot be read: configured logging driver does not support reading"
-    ]
+        with pytest.raises(Unreadable, match="configured logging driver does not support reading"):
+            await reader.run()
 
 
 async def test_a_container_that_lives_for_milliseconds_is_read(

@@ -8,12 +8,13 @@ import pytest
 
 from agent.batch import NS
 from agent.source.lines import Records
-from agent.source.rotation import Jumps, compressed, file_bytes
+from agent.source.meter import Meter
+from agent.source.rotation import Jumps, compressed, file_bytes, files
 
 NOON = 1_790_000_000 * NS
 
 
-def rows(first_ns: int, count: int, *, every_ns: int = 1000, size: int = 200) -> Records:
+def rows(first_ns: int, count: int, *, every_ns: int = 1000, size: int = 189) -> Records:
     """260 bytes in the file each."""
     stamps = [first_ns + row * every_ns for row in range(count)]
     return Records([1] * count, stamps, [b""] * count, [b"x" * size] * count)
@@ -21,9 +22,12 @@ def rows(first_ns: int, count: int, *, every_ns: int = 1000, size: int = 200) ->
 
 def fast(rotate_bytes: int = 1 << 20) -> Jumps:
     """It has seen 0.26 bytes a ns."""
-    jumps = Jumps(rotate_bytes)
+    meter = Meter("json-file", rotate_bytes)
+    jumps = Jumps(rotate_bytes, meter)
     for block in range(3):
-        assert jumps.suspect(rows(NOON + block * 2_000_000, 2000), NOON + NS) is None
+        records = rows(NOON + block * 2_000_000, 2000)
+        assert jumps.suspect(records, NOON + NS) is None
+        meter.add(records)
     return jumps
 
 
@@ -54,30 +58,36 @@ def test_a_stream_opened_anew_begins_without_a_past() -> None:
 
 def test_before_a_container_showed_its_pace_any_gap_may_be_large() -> None:
     """So that a loss found right after the agent's start is reported."""
-    assert Jumps(1 << 20).written_in(1) == math.inf
-    assert Jumps(1 << 20).written_in(0) == 0
+    unknown = Jumps(1 << 20, Meter("json-file", 1 << 20))
+    assert unknown.written_in(1) == math.inf
+    assert unknown.written_in(0) == 0
     assert fast().written_in(1000) == pytest.approx(260, rel=0.01)
 
 
 @pytest.mark.parametrize(
-    ("driver", "options", "size", "packed"),
+    ("driver", "options", "size", "count", "packed"),
     [
-        ("json-file", {}, None, False),
-        ("json-file", {"max-size": "10m", "compress": "true"}, 10 << 20, True),
-        ("json-file", {"max-size": "odd"}, None, False),
-        ("local", {}, 20 << 20, True),
-        ("local", {"max-size": "1m", "compress": "false"}, 1 << 20, False),
-        ("syslog", {}, 20 << 20, True),
-        ("journald", {"max-size": "1m"}, None, False),
-        ("none", {}, None, False),
+        ("json-file", {}, None, 1, False),
+        ("json-file", {"max-size": "10m", "compress": "true"}, 10_000_000, 1, True),
+        ("json-file", {"max-size": "1.5KiB", "max-file": "3"}, 1500, 3, False),
+        ("json-file", {"max-size": "odd"}, None, 1, False),
+        ("json-file", {"max-size": "1.2.3"}, None, 1, False),
+        ("json-file", {"max-size": "-1"}, None, 1, False),
+        ("local", {}, 20 << 20, 5, True),
+        ("local", {"max-size": "1m", "compress": "false", "max-file": "2"}, 1_000_000, 2, False),
+        ("syslog", {"max-file": "2"}, 20 << 20, 5, True),
+        ("journald", {"max-size": "1m"}, None, 5, False),
+        ("none", {}, None, 5, False),
     ],
 )
 def test_files_rotate_as_the_driver_says(
     driver: str,
     options: dict[str, str],
     size: int | None,
+    count: int,
     packed: bool,  # noqa: FBT001
 ) -> None:
     """Drivers that cannot be read have a cache like `local`."""
     assert file_bytes(driver, options) == size
+    assert files(driver, options) == count
     assert compressed(driver, options) is packed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import tempfile
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
@@ -19,7 +20,7 @@ _OPEN = "there are no credentials but a certificate"
 
 
 class FluentStage(Stage):
-    schemes = ("fluent+tcp", "fluent+tls")
+    schemes: ClassVar[tuple[str, ...]] = ("fluent+tcp", "fluent+tls")
     cannot: ClassVar[Mapping[Case, str]] = {
         Case.SPLIT: "the receiver hangs up, or says nothing; the sink keeps to what is known of receivers",
         Case.THROTTLED: "the receiver hangs up, as in trouble of any kind",
@@ -114,7 +115,9 @@ class FluentUnixStage(FluentStage):
     cannot: ClassVar[Mapping[Case, str]] = {
         **FluentStage.cannot,
         Case.NAMELESS: "a socket has a path",
-        **dict.fromkeys([Case.TLS, Case.UNTRUSTED, Case.WRONG_NAME, Case.UNVERIFIED, Case.OURS], "it has no TLS"),
+        **dict.fromkeys(
+            [Case.TLS, Case.UNTRUSTED, Case.WRONG_NAME, Case.UNVERIFIED, Case.OURS], "it has no TLS"
+        ),
     }
 
     @contextlib.asynccontextmanager
@@ -143,7 +146,8 @@ class FluentUnixStage(FluentStage):
         server = await asyncio.start_unix_server(serve, self._path)
         yield
         server.close()
-        Path(self._path).unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):  # from Python 3.13 on, asyncio does it
+            os.unlink(self._path)  # noqa: PTH108 - not a pathlib call in an async function
         for writer in connections:
             writer.transport.abort()
         while connections:  # noqa: ASYNC110 - asyncio's own wait knows only of some Pythons' connections
