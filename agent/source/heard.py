@@ -161,8 +161,22 @@ class Recount:
             rows.places.append(place)
             rows.digests += bytes.fromhex(name)
             rows.keys.append(key(message))
-            if Mark(stream, stamp, place, name) == self._old.mark:
+            mark = self._old.mark
+            if mark and mark.stamp == stamp and Mark(stream, stamp, place, name) == mark:
                 self._mark_row = len(rows.streams) - 1
+
+    @property
+    def settled(self) -> bool:
+        """Whether the place is found just where it was counted, so that no more of the log has to be read."""
+        start = -1 if self._mark_row is None else self._mark_row
+        if len(self._rows.streams) - start - 1 < sum(self._old.beyond) or not self._is_there():
+            return False
+        for stream, counted, last in zip(_STREAMS, self._old.beyond, self._heard.last, strict=True):
+            rows = self._rows_of(stream)
+            end = bisect_right(rows, start) + counted
+            if counted and (end > len(rows) or tuple(self._keys(rows[max(end - len(last), 0) : end])) != last):
+                return False
+        return True
 
     @property
     def first_ns(self) -> int | None:
@@ -176,7 +190,7 @@ class Recount:
         if not self._rows.streams:
             return old
         start = -1 if self._mark_row is None else self._mark_row
-        there = self._mark_row is not None or (old.mark is None and self._has_its_beginning())
+        there = self._is_there()
         ends = {
             stream: self._end(stream, start, old.beyond[stream - 1] if there else None) for stream in _STREAMS
         }
@@ -184,6 +198,10 @@ class Recount:
             self.lost = True
             return Cursor(since=0)
         return self._at({stream: start if end is None else end for stream, end in ends.items()}, start)
+
+    def _is_there(self) -> bool:
+        """Whether the log has where it is counted from: the mark, or its beginning."""
+        return self._mark_row is not None or (self._old.mark is None and self._has_its_beginning())
 
     def _has_its_beginning(self) -> bool:
         """Whether the log begins with what was taken first."""

@@ -74,11 +74,17 @@ class History:
     async def advance(self, enough: Callable[[], bool] | None = None) -> int:
         """Read what is behind the cursor once, up to now; how many records were new.
 
-        enough  asked now and then; no further once it is true
+        enough  asked now and then; no further once it is true. Without, also what stands behind damage
         """
         if self._reading.blind and self._reading.cursor.mark:
             return await self.look_back(Cause.ROTATED)
-        return await self.read(enough=enough)
+        if enough is not None:
+            return await self.read(enough=enough)
+        newest_ns = await self._newest_ns()
+        new = await self.read()
+        if self._reading.cursor.mark and not self._has_reached(newest_ns):
+            new += await self.look_back(Cause.DAMAGED)
+        return new
 
     async def read(
         self,
@@ -139,6 +145,8 @@ class History:
         async with self._reading.open(since=since, tail=None, follow=False) as body:
             async for chunk in body:
                 recount.feed(stream.feed(chunk, 0).records)
+                if recount.settled:
+                    break
         self._reading.place.cursor = recount.cursor
         if recount.lost and recount.first_ns is not None:
             self._reading.lost(Cause.ROTATED, heard.newest_ns, recount.first_ns)

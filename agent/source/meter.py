@@ -97,6 +97,13 @@ class Meter:
         lately = [window.pace for window in islice(reversed(self._windows), _LATELY)]
         return statistics.median(lately) if lately else 0.0
 
+    def pace_at(self, at_ns: int) -> float:
+        """`pace`, if it was still written like that when a record of that time came; else 0."""
+        if not self._windows or self._begin_ns is None:
+            return 0.0
+        usual_ns = statistics.median(window.span_ns for window in self._windows)
+        return self.pace if at_ns - self._begin_ns <= _PAUSE * usual_ns else 0.0
+
     @property
     def each(self) -> float:
         """Bytes a record, lately; 0: not known yet."""

@@ -58,6 +58,11 @@ class Reader(abc.ABC):
         self._reading.container = container
 
     @property
+    def facts(self) -> ContainerFacts:
+        """What is known of it by now."""
+        return self._reading.facts
+
+    @property
     def cursor(self) -> Cursor:
         """How far the records handed on reach."""
         return self._reading.cursor

@@ -99,7 +99,7 @@ class Readers:
     def _begin(self, facts: ContainerFacts) -> None:
         cursor = self._saved(facts.id) or self.beginning.cursor(facts)
         source = self._source(facts)
-        attach = source == "attach" or (source == "auto" and facts.driver == "none")
+        attach = source == "attach" or (source == "auto" and has_no_lasting_log(facts))
         if source == "attach" and not self._around.client.version.attach_is_harmless:
             log.warning(
                 "container %s is read by its log: Podman makes an ended container ready to start again "
@@ -154,7 +154,7 @@ class Readers:
                     return
             else:
                 return
-            self._readers[facts.id] = self._make(facts, reader.container, reader.cursor, attach=attach)
+            self._readers[facts.id] = self._make(reader.facts, reader.container, reader.cursor, attach=attach)
 
     async def _leave(self, container_id: str) -> None:
         """A removed container is read to its end; one that was renamed out of the selection no further."""
@@ -187,3 +187,8 @@ class Readers:
                 first_ns=cursor.newest_ns,
                 last_ns=self._around.clock(),
             )
+
+
+def has_no_lasting_log(facts: ContainerFacts) -> bool:
+    """Whether a container keeps no log, or one that goes with it when it ends (`--rm`), maybe before it is read."""
+    return facts.driver == "none" or (facts.auto_remove and not facts.partial)

@@ -211,7 +211,7 @@ class Reading:
         if self.meter is None or not self.rotated_bytes or self.around.client.endpoint.socket_path is None:
             return False  # elsewhere the clock may be off
         behind_ns = self.around.clock() - newest_ns
-        return behind_ns * self.meter.pace > _OUTRUN_SHARE * self.rotated_bytes
+        return behind_ns * self.meter.pace_at(newest_ns) > _OUTRUN_SHARE * self.rotated_bytes
 
     def lost_before(self, behind: Records, first_ns: int, *, at_file: bool, why: str = "") -> None:
         """Enter what rotated away between the mark and a record of that time, with about how many it were.

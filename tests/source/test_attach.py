@@ -629,6 +629,7 @@ async def test_equal_lines_are_counted_over_a_kill(
 async def test_behind_a_hole_in_the_log_it_goes_on(
     reading: Reading,
     web: Container,
+    clock: SteppableClock,
     runs: bool,  # noqa: FBT001
 ) -> None:
     """The hole is reported with its range; what stands behind it comes, and what comes live."""
@@ -636,10 +637,12 @@ async def test_behind_a_hole_in_the_log_it_goes_on(
     async with reading.running():
         web.write_many(numbered(0, 10))
         await reading.lines(10)
+    clock.step(5)  # so far behind, the log is read before we attach
     web.damage_log()
     web.write_many(numbered(10, 20))
     if not runs:
         web.finish()
+    clock.step(5)
     async with reading.running():
         assert await reading.lines(20) == numbered(0, 20)
         if runs:

@@ -119,6 +119,8 @@ def test_its_pace_and_size_are_of_late() -> None:
     """For who looks ahead."""
     meter = read_from_the_beginning(20_000)
     assert meter.pace == pytest.approx(EACH / EVERY_NS, rel=0.01)
+    assert meter.pace_at(NOON + 20_001 * EVERY_NS) == meter.pace
+    assert meter.pace_at(NOON + NS) == 0
     assert meter.each == pytest.approx(EACH, rel=0.01)
     assert Meter("json-file", 1).pace == Meter("json-file", 1).each == 0
 
