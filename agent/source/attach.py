@@ -229,7 +229,9 @@ class AttachReader(Reader):
         if runs and self._has_log:
             here = self._around.client.endpoint.socket_path is not None
             slack_ns = _HERE_NS if here else _ELSEWHERE_NS
-            self._reading.seam = Seam(asked_ns, live.attached_ns, slack_ns=slack_ns, tty=facts.tty)
+            self._reading.seam = Seam(
+                asked_ns, live.attached_ns, slack_ns=slack_ns, tty=facts.tty, hasty=facts.auto_remove
+            )
             live.splice = Splice(self._reading.seam)
         elif not self._has_log:
             self._missed(live, Cause.NO_LOG, self._newest_ns())

@@ -174,7 +174,9 @@ class Recount:
         for stream, counted, last in zip(_STREAMS, self._old.beyond, self._heard.last, strict=True):
             rows = self._rows_of(stream)
             end = bisect_right(rows, start) + counted
-            if counted and (end > len(rows) or tuple(self._keys(rows[max(end - len(last), 0) : end])) != last):
+            if counted and (
+                end > len(rows) or tuple(self._keys(rows[max(end - len(last), 0) : end])) != last
+            ):
                 return False
         return True
 

@@ -16,10 +16,11 @@ from agent.errors import StreamError
 from agent.losses import Cause, Losses
 from agent.metrics import Metrics
 from agent.source.cursor import DISORDER_NS, Cursor, Place
+from agent.source.first_look import FirstLook
 from agent.source.frames import STDERR, STDOUT
 from agent.source.heard import Recent
 from agent.source.lines import Records
-from agent.source.meter import Meter
+from agent.source.meter import Meter, encoded_as
 from agent.source.repeats import Repeats
 from agent.source.rotation import Jumps, compressed, file_bytes, files
 from agent.source.seam import Seam
@@ -96,6 +97,10 @@ class Reading:
         self.blind = bool(rotate and old and compressed(facts.driver, facts.log_options))
         rotated = files(facts.driver, facts.log_options) - 1 if not (self.blind or version.podman) else 0
         self.rotated_bytes = (rotate or 0) * rotated
+        self._first_look: FirstLook | None = None
+        if rotate and cursor == Cursor() and facts.started_ns and not facts.restart_count:
+            encoded = encoded_as(facts.driver)
+            self._first_look = FirstLook(facts.started_ns, rotate, self.rotated_bytes, encoded)
         self._repeats = Repeats(rotate) if rotate and old else None
 
     @property
@@ -154,12 +159,19 @@ class Reading:
             self.recent = Recent()
             if self.meter is not None:
                 self.meter.add(records)
+            if self._first_look is not None:
+                self._lost_at_first(self._first_look.see(records, self.around.clock()))
         if self.seam is not None:
             self.seam.see(step.records)
         if step.behind is not None:
             raise Skipped
         if step.error is not None:
             raise StreamError(step.error)
+
+    def _lost_at_first(self, first_ns: int | None) -> None:
+        if first_ns is not None:
+            why = "its log had rotated before it was looked at"
+            self.lost(Cause.ROTATED, self.facts.started_ns, first_ns, why)
 
     def _of_open_streams(self, records: Records) -> Records:
         """Those that do not come live."""
@@ -187,6 +199,8 @@ class Reading:
 
     async def end(self) -> None:
         """Note that the container does not run, and that all it wrote was taken."""
+        if self._first_look is not None:
+            self._lost_at_first(self._first_look.end())
         if not self.cursor.ended:
             await self.move(replace(self.cursor, ended=True))
 

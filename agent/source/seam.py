@@ -9,7 +9,8 @@ Equal lines in a row make that ambiguous, and time narrows it down. A read of th
 line was received has that line, and one that ended has none that had not been received soon after. While there is
 still more than one way, nothing is decided: the log is read again, until it is quiet for a moment, or different.
 
-The first live line may be the tail of a line that began before. Both outputs are compared without what is not
+The first live line may be the tail of a line that began before, however long; so a silent stream stays open until
+something comes of it. Both outputs are compared without what is not
 ASCII, since some log drivers store U+FFFD for bytes that are not UTF-8, and cut at 16 KiB before they do.
 """
 
@@ -138,7 +139,10 @@ class Seam:
     short  it did not reach back to the first live lines, which nobody noticed: what was before them may be gone
     """
 
-    def __init__(self, asked_ns: int, attached_ns: int, *, slack_ns: int, tty: bool = False) -> None:
+    def __init__(
+        self, asked_ns: int, attached_ns: int, *, slack_ns: int, tty: bool = False, hasty: bool = False
+    ) -> None:
+        self._hasty_ns = attached_ns if hasty else None
         self._slack_ns = slack_ns
         self._from_ns = asked_ns - slack_ns
         self._covers_ns = attached_ns + slack_ns + LAG_NS
@@ -218,7 +222,7 @@ class Seam:
             return self._over_ns + LAG_NS  # then all has come that the log had
         dues = [self._due_of(side) for side in self._sides.values() if side.live]
         if self._sides and not self._covered:
-            dues.append(self._covers_ns + LAG_NS)
+            dues.append(self._covers_ns + LAG_NS if self._hasty_ns is None else self._hasty_ns)
         return min(dues, default=None)
 
     def _due_of(self, side: _Side) -> int:
@@ -246,7 +250,7 @@ class Seam:
         began_ns  when the read of the log began that has come to its end now
         hurry     decide now, even if there is more than one way, or none
         """
-        self._read = began_ns, now_ns
+        self._read, self._hasty_ns = (began_ns, now_ns), None
         self._covered = self._covered or began_ns >= self._covers_ns
         return self._join(lambda side: self._decide(side, now_ns, hurry=hurry))
 

@@ -35,7 +35,7 @@ class Splice:
     def sort(self, records: Records, now_ns: int) -> Records:
         """Those of these, which came by `now_ns`, that can be taken now; the others wait."""
         seam, records = self._seam, self._fresh(records)
-        if seam is None or not seam.open or not records:
+        if seam is None or seam.open.isdisjoint(records.streams):
             return records
         seam.receive(records, now_ns)
         for stream in seam.open:

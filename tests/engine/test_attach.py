@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import time
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -141,7 +140,10 @@ def test_a_stopped_agent_lets_its_container_go(
 def test_nine_kills_in_bursts_that_rotate_repeat_nothing(
     engine: Engine, run_container: RunContainer, tmp_path: Path
 ) -> None:
-    """What rotated away while the agent was down is reported; what arrives does so once, in order."""
+    """What rotated away while the agent was down is reported; what arrives does so once.
+
+    Not all in order: what rotates away while the log is joined comes live, behind what the log gave.
+    """
     path, url = _file(tmp_path)
     burst = "awk -v from=$i 'BEGIN { for (i = 0; i < 1000; i++) print from + i }'"
     script = f"i=0; while [ ! -e /stop ]; do {burst}; i=$((i+1000)); usleep 200000; done; echo end"
@@ -154,9 +156,8 @@ def test_nine_kills_in_bursts_that_rotate_repeat_nothing(
         container.exec_run(["/bin/sh", "-c", "true > /stop"])
         until(lambda: messages(path)[-1:] == ["end"], "the last line", told=agent.said)
         numbers = list(map(int, messages(path)[:-1]))
-        assert numbers == sorted(set(numbers))
-        gaps = sum(b - a != 1 for a, b in pairwise([-1, *numbers]))
-        assert agent.said().count("lost") >= (gaps > 0)
+        assert len(numbers) == len(set(numbers))
+        assert "lost" in agent.said() or sorted(numbers) == list(range(len(numbers)))
 
 
 def _await_more(path: Path, agent: Agent) -> None:

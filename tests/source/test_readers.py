@@ -15,7 +15,7 @@ from agent.engine.containers import ContainerFacts
 from agent.losses import Cause
 from agent.simulator import Container, SimulatedEngine
 from agent.source.attach import Attaching
-from agent.source.readers import Readers
+from agent.source.readers import Readers, has_no_lasting_log
 from tests.source.attached import until
 from tests.source.reading import DEADLINE_S, Reading
 
@@ -33,22 +33,10 @@ class House:
     @contextlib.asynccontextmanager
     async def open(self, source: str) -> AsyncIterator[Readers]:
         reading = self.reading
-        async with (
-            asyncio.timeout(DEADLINE_S),
-            reading.watchdog.beating(),
-            asyncio.TaskGroup() as tasks,
-            asyncio.TaskGroup() as readers,
-        ):
-            ending = asyncio.Event()
-
-            async def end() -> None:
-                await ending.wait()
-                raise asyncio.CancelledError
-
-            tasks.create_task(end(), name="end")
+        async with asyncio.timeout(DEADLINE_S), reading.watchdog.beating(), asyncio.TaskGroup() as tasks:
             yield Readers(
                 reading._around,
-                readers,
+                tasks,
                 describe=_describe,
                 cursors={},
                 forget=self._forget,
@@ -56,9 +44,8 @@ class House:
                 source=lambda _facts: source,
                 attaching=Attaching(reading.watchdog, reading.room),
             )
-            for task in list(readers._tasks):
+            for task in list(tasks._tasks):
                 task.cancel()
-            ending.set()
 
     async def appear(self, readers: Readers, container: Container) -> None:
         await readers.apply(Appeared(await self.client.inspect(container.id)))
@@ -193,3 +180,17 @@ async def test_what_keeps_no_log_is_not_attached_to_where_logs_are_asked_for(
         await until(lambda: house.forgotten == [quiet.id])
         assert not quiet.attached
     assert caplog.messages == [f"container quiet cannot be read: {NO_READING}"]
+
+
+@pytest.mark.parametrize(
+    ("facts", "live"),
+    [
+        (ContainerFacts("1", "web"), False),
+        (ContainerFacts("1", "mute", driver="none"), True),
+        (ContainerFacts("1", "job", auto_remove=True), True),
+        (ContainerFacts("1", "gone", auto_remove=True, partial=True), False),
+    ],
+    ids=["web", "none", "rm", "gone"],
+)
+def test_auto_reads_live_what_keeps_no_log(facts: ContainerFacts, live: bool) -> None:  # noqa: FBT001
+    assert has_no_lasting_log(facts) is live
