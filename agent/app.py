@@ -12,35 +12,39 @@ import logging
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Any
 
-from agent.batch import NS, Container
-from agent.engine.changes import Change, EngineBack, EngineLost
+from agent.batch import NS
+from agent.engine.changes import Appeared, Change, EngineBack, EngineLost
 from agent.engine.client import EngineClient
-from agent.engine.containers import ContainerFacts
+from agent.engine.clock import EngineClock
 from agent.engine.discovery import Discovery
 from agent.engine.endpoint import resolve
 from agent.engine.own import read_traces
 from agent.errors import UsageError
 from agent.http.server import HttpServer
-from agent.labels import LabelOptions, read_labels
+from agent.http.status import ContainerStatus
 from agent.losses import Losses
 from agent.metrics import Metrics
-from agent.pipeline.describe import describe
+from agent.pipeline.asked import Asked
+from agent.pipeline.way import Way
 from agent.settings import Settings
+from agent.sinks import redact
 from agent.sinks.base import Sink
 from agent.sinks.deadletter import DeadLetters
 from agent.sinks.health import SinkHealth
+from agent.sinks.newest import newest
 from agent.sinks.runner import Runner
 from agent.source.attach import Attaching
 from agent.source.flow import Room
 from agent.source.readers import Beginning, Readers
 from agent.source.reading import Surroundings
 from agent.source.watchdog import Watchdog
-from agent.spool import Spool, SpoolConfig, Subscriber
+from agent.spool import COMMIT_EVERY_S, Spool, SpoolConfig, Subscriber
+from agent.stats import StatsReader
 from agent.supervise import supervise
 from agent.terminal import Progress
 
@@ -50,6 +54,12 @@ _EPOCH = "watching-since"
 _REPORT_EVERY_S = 5.0
 #: The share of DOCKFERRY_MEMORY_MAX_BYTES that output of attached containers may take before it is in a batch.
 _LIVE_SHARE = 4
+_COMMIT_LEAST_S = 0.005
+
+
+def _commit_every_s(ages: Sequence[float]) -> float:
+    """How often the spool is to commit, so that a sink that waits for so long gets what came meanwhile."""
+    return max(min([COMMIT_EVERY_S, *(age / 2 for age in ages)]), _COMMIT_LEAST_S)
 
 
 class Stop(Exception):
@@ -61,6 +71,7 @@ async def run(settings: Settings, sinks: Sequence[Sink[Any]]) -> int:
 
     Raises DockferryError when it cannot begin.
     """
+    _tell_routes(settings)
     stopping = asyncio.Event()
     with _signals(stopping):
         try:
@@ -70,6 +81,14 @@ async def run(settings: Settings, sinks: Sequence[Sink[Any]]) -> int:
             if faults is not None or mistakes is None:
                 raise
             raise _leaf(mistakes) from None
+
+
+def _tell_routes(settings: Settings) -> None:
+    """What became of the URIs and variables of another program."""
+    for name, uri in settings.routes.items():
+        log.info("%s is sink %s here: %s", uri, name, redact(settings.urls[name]))
+    for note in settings.notes:
+        log.warning("%s", note)
 
 
 def _leaf(group: BaseExceptionGroup[UsageError]) -> UsageError:
@@ -108,17 +127,24 @@ class Agent:
         self.metrics = Metrics()
         self.engine_connected = False
         self.engine = "not reached yet"
+        self.containers: Collection[ContainerStatus] = ()
         self._settings = settings
         self._sinks = sinks
         self._losses = Losses(self.metrics)
         self._runners: dict[str, Runner] = {}
         self._spool: Spool
         self._client: EngineClient
+        self._clock: EngineClock
         self._readers: Readers
+        self._stats: StatsReader | None = None
         self._began = time.monotonic()
-        self._clock_offset_ns = 0
-        self._host = socket.gethostname()
-        self._complaints: set[tuple[str, str]] = set()
+        self._way: Way
+        self._asked = Asked(
+            settings,
+            {sink.target.name: sink.options.select for sink in sinks},
+            self.metrics,
+            host=socket.gethostname(),
+        )
 
     @property
     def sinks(self) -> Mapping[str, SinkHealth]:
@@ -127,6 +153,14 @@ class Agent:
     @property
     def spool_degraded(self) -> str | None:
         return self._spool.degraded
+
+    @property
+    def spool_max_bytes(self) -> int | None:
+        return self._settings.spool_max_bytes if self._settings.directory else None
+
+    @property
+    def memory_max_bytes(self) -> int:
+        return self._settings.memory_max_bytes
 
     async def run(self, stopping: asyncio.Event) -> int:
         """Ship until `stopping` is set, then drain; the exit status."""
@@ -145,7 +179,10 @@ class Agent:
             ]
             reports = group.create_task(self._report(), name="reports")
             async with EngineClient(endpoint, docker=self._settings.docker) as self._client:
+                self._clock = EngineClock(self._client.now_ns)
+                keeping = group.create_task(self._clock.keep(), name="the Engine's clock")
                 await self._read(stopping)
+                keeping.cancel()
             await self._drain(runners)
             reports.cancel()
         self._losses.flush(time.monotonic())
@@ -154,7 +191,12 @@ class Agent:
     def _open_spool(self) -> AbstractAsyncContextManager[Spool]:
         settings = self._settings
         return Spool.open(
-            SpoolConfig(settings.directory, settings.memory_max_bytes, settings.spool_max_bytes),
+            SpoolConfig(
+                settings.directory,
+                settings.memory_max_bytes,
+                settings.spool_max_bytes,
+                commit_every_s=_commit_every_s([sink.options.batch_age for sink in self._sinks]),
+            ),
             [Subscriber(sink.target.name, sink.options.on_full or settings.on_full) for sink in self._sinks],
             metrics=self.metrics,
             losses=self._losses,
@@ -165,7 +207,14 @@ class Agent:
         if self._settings.http is None:
             yield
         else:
-            async with HttpServer(self._settings.http, self, self.metrics):
+            async with HttpServer(
+                self._settings.http,
+                self,
+                self.metrics,
+                tapped=self._spool,
+                letters=partial(newest, self._settings.dead_letters),
+                token=self._settings.http_token,
+            ):
                 yield
 
     def _make_runners(self) -> dict[str, Runner]:
@@ -185,21 +234,25 @@ class Agent:
 
     async def _report(self) -> None:
         while True:
+            self.metrics.tasks.set(len(asyncio.all_tasks()))
             await asyncio.sleep(_REPORT_EVERY_S)
             self._losses.flush(time.monotonic())
 
     async def _read(self, stopping: asyncio.Event) -> None:
         """Discover and read, until `stopping`; what was read is then on its way into the spool."""
+        self._way = Way(self._spool.put, self._spool.forget, self._spool.cursors)
         around = Surroundings(
             client=self._client,
-            hand_on=self._spool.put,
+            hand_on=self._way.put,
+            ended=self._way.ended,
             metrics=self.metrics,
             losses=self._losses,
             max_line_bytes=self._settings.max_line_bytes,
             now=time.monotonic,
-            clock=lambda: time.time_ns() + self._clock_offset_ns,
+            clock=self._clock,
         )
         discovery = Discovery(self._client, settings=self._settings, own=read_traces(), metrics=self.metrics)
+        self._stats = self._make_stats()
         watchdog = Watchdog(self._settings.stall_limit, eager=self._settings.source == "attach")
         room = Room(self._settings.memory_max_bytes // _LIVE_SHARE)
         try:
@@ -207,31 +260,51 @@ class Agent:
                 self._readers = Readers(
                     around,
                     sources,
-                    describe=self._describe,
-                    cursors=self._spool.cursors,
-                    forget=self._spool.forget,
+                    describe=self._asked.container,
+                    cursors=self._way.cursors,
+                    forget=self._way.forget,
                     supervise=self._supervise,
-                    source=self._source,
+                    source=self._asked.source,
                     attaching=Attaching(watchdog, room),
                 )
+                self.containers = self._readers.readers
                 sources.create_task(_stop_on(stopping), name="stop")
+                sources.create_task(self._supervise("pipeline", self._way.run), name="pipeline")
+                if self._stats is not None:
+                    sources.create_task(self._supervise("stats", self._stats.run), name="stats")
                 await self._supervise("discovery", partial(discovery.run, self._apply))
         except* Stop:
             pass
+        if self._settings.directory is None:
+            await self._way.finish()
 
     async def _apply(self, change: Change) -> None:
         match change:
             case EngineBack(version):
                 self.engine_connected, self.engine = True, str(version)
-                self._host = version.name or self._host
-                now_ns = await self._client.now_ns()
-                self._clock_offset_ns = now_ns - time.time_ns()
-                self._readers.beginning = await self._beginning(now_ns)
+                self._asked.host = version.name or self._asked.host
+                self._readers.beginning = await self._beginning(await self._clock.measure())
             case EngineLost(why):
                 self.engine_connected, self.engine = False, why
+            case Appeared(facts):
+                await self._way.begin(self._asked.container(facts), self._asked.chain(facts))
             case _:
                 pass
+        if self._stats is not None:
+            self._stats.apply(change)
         await self._readers.apply(change)
+
+    def _make_stats(self) -> StatsReader | None:
+        """What asks about the containers' use of the machine; None: nobody wants to know."""
+        if self._settings.stats is None:
+            return None
+        return StatsReader(
+            self._client,
+            interval_s=self._settings.stats,
+            describe=self._asked.container,
+            metrics=self.metrics,
+            hand_on=self._spool.put if self._settings.stats_records else None,
+        )
 
     async def _beginning(self, now_ns: int) -> Beginning:
         saved = self._spool.recall(_EPOCH)
@@ -242,30 +315,6 @@ class Agent:
             await self._spool.remember(_EPOCH, saved)
         epoch, *ids = saved.decode().split()
         return Beginning(int(epoch), frozenset(ids), self._settings.backlog)
-
-    def _labels(self, facts: ContainerFacts) -> tuple[LabelOptions, list[str]]:
-        """What a container says of itself, if it may, and what is wrong with that."""
-        if not self._settings.label_config:
-            return LabelOptions(), []
-        return read_labels(facts.labels, container_name=facts.name)
-
-    def _source(self, facts: ContainerFacts) -> str:
-        return self._labels(facts)[0].source or self._settings.source
-
-    def _describe(self, facts: ContainerFacts) -> Container:
-        labels, problems = self._labels(facts)
-        names = {sink.target.name for sink in self._sinks}
-        problems += [
-            f"container {facts.name}: label dockferry.sinks: there is no sink {name!r}"
-            for name in labels.sinks or ()
-            if name not in names
-        ]
-        for problem in problems:
-            if (facts.id, problem) not in self._complaints:
-                self._complaints.add((facts.id, problem))
-                log.warning("%s; ignored", problem)
-        selects = {sink.target.name: sink.options.select for sink in self._sinks}
-        return describe(facts, labels, self._settings, host=self._host, selects=selects)
 
     async def _drain(self, runners: Sequence[asyncio.Task[None]]) -> None:
         """Let the sinks have what was read, within the grace."""

@@ -12,13 +12,14 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
 #: What a record costs in memory beside its message: two objects and their places in three columns.
 RECORD_OVERHEAD_BYTES = 160
 NS = 1_000_000_000
+T = TypeVar("T")
 
 
 class Stream(enum.Enum):
@@ -32,8 +33,12 @@ class Stream(enum.Enum):
 class Container:
     """Who wrote: identity and constant metadata of one container, as the sinks send them along.
 
-    `sinks` names those that get its records; None: all. A change (a rename) makes a new one. `constants` is
-    where encoders keep what they made of it, by format.
+    swarm       of Swarm's task: `service_id`, `task`, `task_id`, `node_id`
+    kubernetes  of the pod: `namespace`, `pod`, `pod_uid`, `container`
+    sinks       names of those that get its records; None: all
+    constants   where encoders keep what they made of it, by format
+
+    A change (a rename) makes a new one.
     """
 
     id: str
@@ -46,13 +51,17 @@ class Container:
     env: Mapping[str, str] = field(default_factory=dict)
     project: str | None = None
     service: str | None = None
+    swarm: Mapping[str, str] = field(default_factory=dict)
+    kubernetes: Mapping[str, str] = field(default_factory=dict)
     sinks: Sequence[str] | None = None
     constants: dict[Any, bytes] = field(default_factory=dict, init=False, repr=False)
 
     def to_json(self) -> bytes:
-        """Every field but `constants`, keys sorted: equal for equal metadata."""
+        """Every field but `constants`, keys sorted: equal for equal metadata. No empty `swarm` or `kubernetes`."""
+        orchestrated = {"swarm": dict(self.swarm), "kubernetes": dict(self.kubernetes)}
         return orjson.dumps(
             {
+                **{key: value for key, value in orchestrated.items() if value},
                 "id": self.id,
                 "name": self.name,
                 "image": self.image,
@@ -82,13 +91,16 @@ class Container:
 class Batch:
     """Consecutive records of one container and stream, as columns of equal length.
 
-    timestamps  ns since the epoch, as the Engine stamped them
+    timestamps  ns since the epoch, as the Engine stamped them, or the records' own, then see `read_at`
     messages    the lines' bytes, without the newline; not necessarily UTF-8
     ordinals    place among the lines of that stream and timestamp; None: all 0
     truncated   the rows that were cut at `DOCKFERRY_MAX_LINE_BYTES`
     times       the timestamps as RFC 3339 text, where the source had them; else made on demand
+    levels      a `Level` a row, 0 where none is known; None: no row has one
+    fields      a row's parsed fields as one JSON object in UTF-8, without a newline; None: none
+    read_at     the Engine's timestamps, of which ids are made, where `timestamps` are the records' own
     encoded     one encoding of the whole batch by format name, shared by every sink of that format
-    undecodable how many messages an encoder of text found not to be UTF-8
+    undecodable the rows that an encoder of text found not to be UTF-8
     """
 
     container: Container
@@ -98,31 +110,61 @@ class Batch:
     ordinals: Sequence[int] | None = None
     truncated: frozenset[int] = frozenset()
     times: Sequence[bytes] | None = None
+    levels: bytes | None = None
+    fields: Sequence[bytes | None] | None = None
+    read_at: Sequence[int] | None = None
     encoded: dict[str, bytes] = field(default_factory=dict, repr=False)
-    undecodable: int = 0
+    undecodable: frozenset[int] = frozenset()
 
     def __len__(self) -> int:
         return len(self.messages)
+
+    @property
+    def fields_bytes(self) -> int:
+        """Bytes of all parsed fields."""
+        return sum(map(len, filter(None, self.fields))) if self.fields is not None else 0
 
     @property
     def size(self) -> int:
         """Bytes this batch holds in memory, its encodings included."""
         return (
             sum(map(len, self.messages))
+            + self.fields_bytes
             + len(self.messages) * RECORD_OVERHEAD_BYTES
             + sum(map(len, self.encoded.values()))
         )
 
     def rows(self, start: int, stop: int) -> Batch:
         """The records `start` to `stop` (exclusive) as a batch of their own."""
+        cut = slice(start, stop)
         return Batch(
             container=self.container,
             stream=self.stream,
-            timestamps=self.timestamps[start:stop],
-            messages=self.messages[start:stop],
-            ordinals=None if self.ordinals is None else self.ordinals[start:stop],
+            timestamps=self.timestamps[cut],
+            messages=self.messages[cut],
+            ordinals=self.ordinals and self.ordinals[cut],
             truncated=frozenset(row - start for row in self.truncated if start <= row < stop),
-            times=None if self.times is None else self.times[start:stop],
+            times=self.times and self.times[cut],
+            levels=self.levels and self.levels[cut],
+            fields=self.fields and self.fields[cut],
+            read_at=self.read_at and self.read_at[cut],
+            undecodable=frozenset(row - start for row in self.undecodable if start <= row < stop),
+        )
+
+    def pick(self, rows: Sequence[int]) -> Batch:
+        """These records, given by their rows in rising order, as a batch of their own."""
+        return Batch(
+            container=self.container,
+            stream=self.stream,
+            timestamps=_take(self.timestamps, rows),
+            messages=_take(self.messages, rows),
+            ordinals=self.ordinals and _take(self.ordinals, rows),
+            truncated=_places(self.truncated, rows),
+            times=self.times and _take(self.times, rows),
+            levels=self.levels and bytes(_take(self.levels, rows)),
+            fields=self.fields and _take(self.fields, rows),
+            read_at=self.read_at and _take(self.read_at, rows),
+            undecodable=_places(self.undecodable, rows),
         )
 
     def rfc3339(self) -> Sequence[bytes]:
@@ -138,13 +180,23 @@ class Batch:
         line of that stream and timestamp.
         """
         prefix = f"{self.container.id[:20]}{self.stream.value[3]}".encode()
+        read_at = self.timestamps if self.read_at is None else self.read_at
         if self.ordinals is None and self.messages:
-            stamps = orjson.dumps(list(self.timestamps))[1:-1]  # a number at a time takes twice as long
+            stamps = orjson.dumps(list(read_at))[1:-1]  # a number at a time takes twice as long
             return (prefix + stamps.replace(b",", b"," + prefix)).split(b",")
         return [
             b"%b%d-%d" % (prefix, stamp, place) if place else b"%b%d" % (prefix, stamp)
-            for stamp, place in zip(self.timestamps, self.ordinals or (), strict=True)
+            for stamp, place in zip(read_at, self.ordinals or (), strict=True)
         ]
+
+
+def _take(column: Sequence[T], rows: Sequence[int]) -> list[T]:
+    return [column[row] for row in rows]
+
+
+def _places(marked: frozenset[int], rows: Sequence[int]) -> frozenset[int]:
+    """Where the marked rows are among these."""
+    return frozenset(place for place, row in enumerate(rows) if row in marked) if marked else marked
 
 
 def rfc3339(stamp: int) -> bytes:

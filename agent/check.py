@@ -9,10 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, assert_never
 
+from agent import spool
 from agent.engine.client import EngineClient
 from agent.engine.endpoint import Endpoint, resolve
 from agent.engine.version import EngineVersion
-from agent.errors import DockferryError, EngineUnreachable
+from agent.errors import DockferryError, EngineUnreachable, SpoolError
 from agent.settings import Settings
 from agent.sinks import redact
 from agent.sinks.base import Delivered, Misconfigured, Outcome, Partial, Refused, Retry, Sink, TooLarge
@@ -65,6 +66,10 @@ def _state(settings: Settings) -> Finding:
         return Finding(True, "in memory: what waits for a sink is lost when the agent ends")
     there = next(path for path in (directory, *directory.absolute().parents) if path.exists())
     if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
+        try:
+            spool.inspect(directory)
+        except SpoolError as error:
+            return Finding(False, str(error))
         return Finding(True, str(directory) if there == directory else f"{directory} will be made")
     why = f"cannot be written by user {os.getuid()}" if there.is_dir() else "is no directory"
     return Finding(False, f"{there} {why}: set DOCKFERRY_STATE to a directory that can be, or to memory")
@@ -89,7 +94,7 @@ async def _ask(endpoint: Endpoint, settings: Settings) -> tuple[EngineVersion, i
 
 
 async def _sink(sink: Sink[Any], settings: Settings) -> Finding:
-    where = redact(settings.sinks[sink.target.name])
+    where = redact(settings.urls[sink.target.name])
     try:
         async with asyncio.timeout(PATIENCE_S):
             await sink.open(None, _forget)

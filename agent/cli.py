@@ -74,6 +74,18 @@ is removed, what is refused again stays.
 HEALTH = """\
 Asks the agent that runs with the same DOCKFERRY_HTTP for /healthz. Exit status 0: it is alive, 1: it is not.
 """
+TRY = """\
+Reads lines from standard input, or the newest of a container, and shows record by record what the settings, and the
+labels given, make of them: what is joined, parsed, redacted, and why a record is left out. Sends nothing.
+"""
+TOP = """\
+Shows the containers, the sinks, what waits for each and what was lost, of the agent that runs here with the same
+settings, or of the one at --url. `q` ends it. Without a terminal, it is shown once.
+"""
+TAIL = """\
+Prints the lines that pass through the agent that runs here with the same settings, or the one at --url, until ^C.
+When more come than can be followed, lines are skipped, and it is said how many; shipping is never slowed.
+"""
 URLS = "a sink besides those of DOCKFERRY_SINK_<NAME>; `dockferry options` lists them all"
 
 
@@ -123,6 +135,43 @@ def parser() -> Parser:
     )
     replay.add_argument("sink", metavar="SINK", nargs="?", help="the name of a sink (default: all of them)")
     replay.set_defaults(act=_replay)
+    trial = command(
+        "try",
+        _try,
+        "what the settings and labels make of lines; sends nothing",
+        TRY,
+        "try --label parse=json --label min_level=warning < app.log",
+    )
+    trial.add_argument(
+        "--label",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="a label as the container would carry it; dockferry. may be left out before its name",
+    )
+    trial.add_argument("--container", metavar="NAME", help="read its newest lines, and go by its labels")
+    trial.add_argument(
+        "--tail", metavar="N", type=int, default=100, help="so many lines of it (default: 100)"
+    )
+    trial.add_argument("--json", action="store_true", help="the records as they would be sent, as JSON lines")
+    top_ = command("top", _top, "containers, sinks and losses, as they are now", TOP, "top")
+    tail = command(
+        "tail",
+        _tail,
+        "the lines as they pass",
+        TAIL,
+        "tail name=web-* --level warning --url http://node-1:9469",
+    )
+    for made in (top_, tail):
+        made.add_argument("--url", metavar="URL", help="of another agent: http://host:9469")
+        made.add_argument("--token-file", metavar="FILE", help="holds that agent's DOCKFERRY_HTTP_TOKEN")
+    top_.add_argument("--once", action="store_true", help="show it once, and end")
+    tail.add_argument(
+        "select", metavar="SELECTOR", nargs="*", help="only these containers, such as web-* or project=shop"
+    )
+    tail.add_argument("--level", metavar="LEVEL", help="this level or graver, where levels are known")
+    tail.add_argument("--text", metavar="TEXT", help="only lines that have this text")
+    tail.add_argument("--json", action="store_true", help="a JSON object a line")
     command("health", _health, "is the agent alive? for Docker's HEALTHCHECK", HEALTH, "health")
     return top
 
@@ -166,10 +215,14 @@ def _print(lines: Iterable[str]) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    import resource
+
     from agent import journal
     from agent.app import run
     from agent.loop import new_event_loop
 
+    _, most = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, most))  # a core file would hold every secret
     settings, sinks = _load(arguments.urls)
     journal.begin(settings.log_level, settings.log_format)
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
@@ -215,6 +268,61 @@ def _replay(arguments: argparse.Namespace) -> int:
 
     settings, sinks = _load()
     return asyncio.run(replay(settings, sinks, arguments.sink, print))
+
+
+def _try(arguments: argparse.Namespace) -> int:
+    from agent.trial import labels_of, trial_of_container, trial_of_lines
+
+    settings, sinks = _load()
+    labels, how = labels_of(arguments.label), {"as_json": arguments.json}
+    if arguments.container is None:
+        trial_of_lines(settings, sinks, labels, sys.stdin.buffer, print, **how)
+    else:
+        asyncio.run(
+            trial_of_container(
+                settings, sinks, arguments.container, labels, print, tail=arguments.tail, **how
+            )
+        )
+    return 0
+
+
+def _top(arguments: argparse.Namespace) -> int:
+    from agent.watch.remote import Place, Remote
+
+    try:
+        from agent.watch.top import top
+    except ImportError:
+        raise UsageError("`top` needs rich: pip install 'dockferry[terminal]'") from None
+    place = Place.of(Settings.load(os_environ()), arguments.url, arguments.token_file)
+
+    async def show() -> None:
+        async with Remote(place) as remote:
+            await top(remote, once=arguments.once)
+
+    asyncio.run(show())
+    return 0
+
+
+def _tail(arguments: argparse.Namespace) -> int:
+    from agent.watch.remote import Place, Remote
+    from agent.watch.tail import tail
+
+    place = Place.of(Settings.load(os_environ()), arguments.url, arguments.token_file)
+    asked = {"select": ",".join(arguments.select), "level": arguments.level, "q": arguments.text}
+    query = {name: text for name, text in asked.items() if text}
+
+    def say(line: str) -> None:
+        print(line, flush=True)
+
+    def tell(note: str) -> None:
+        print(f"dockferry: {note}", file=sys.stderr, flush=True)
+
+    async def show() -> None:
+        async with Remote(place) as remote:
+            await tail(remote, query, say, tell, colour=sys.stdout.isatty(), as_json=arguments.json)
+
+    asyncio.run(show())
+    return 0
 
 
 def _health(_: argparse.Namespace) -> int:

@@ -20,6 +20,7 @@ import orjson
 from aiohttp import web
 
 from agent.app import Agent
+from agent.compat.logspout import ROUTE_URIS
 from agent.given import SINK_PREFIX
 from agent.settings import Settings
 from agent.simulator import ShopLedger, SimulatedEngine, run_shop
@@ -88,7 +89,7 @@ async def main(environ: Mapping[str, str], urls: Sequence[str]) -> int:
         )
         agent = Agent(settings, sinks)
         ledger = await _ship(agent, engine)
-        proofs = [Proof(name, _delivered(agent, name), redact(url)) for name, url in settings.sinks.items()]
+        proofs = [Proof(name, _delivered(agent, name), redact(url)) for name, url in settings.urls.items()]
         if not urls:
             proofs = [_counted(proof, files, receiver) for proof in proofs]
         sys.stdout.flush()
@@ -99,7 +100,11 @@ async def main(environ: Mapping[str, str], urls: Sequence[str]) -> int:
 def load(environ: Mapping[str, str], urls: Sequence[str]) -> tuple[Settings, list[Sink[Any]]]:
     """The settings of the environment, but with these sinks only: a demo sends nothing to anyone's own."""
     sinks: list[Sink[Any]] = []
-    mine = {name: value for name, value in environ.items() if not name.startswith(SINK_PREFIX)}
+    mine = {
+        name: value
+        for name, value in environ.items()
+        if not name.startswith(SINK_PREFIX) and name != ROUTE_URIS
+    }
     settings = Settings.load(mine, urls, accept=lambda name, url: sinks.append(parse_sink(name, url)))
     return settings, sinks
 

@@ -12,6 +12,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from agent.compat import LOGSPOUT, Peers
+from agent.compat.logspout import ROUTE_URIS, Logspout, uris_of
+from agent.compat.route import is_route
 from agent.options import KiB, show_size, unknown
 
 PREFIX = "DOCKFERRY_"
@@ -33,12 +36,18 @@ class _FileText(str):
 
 @dataclass(slots=True)
 class Given:
-    """Texts by option name, sink URLs by name, where each came from, and what is wrong with the variables."""
+    """Texts by option name, sink URLs by name, where each came from, and what is wrong with the variables.
+
+    logspout  what came of another program's variables, if there were any
+    routes    by sink, the URI it was made of, without a secret
+    """
 
     texts: dict[str, str] = field(default_factory=dict)
     sinks: dict[str, str] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    logspout: Logspout = field(default_factory=Logspout)
+    routes: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def read(cls, environ: Mapping[str, str], options: Collection[str]) -> Given:
@@ -62,18 +71,52 @@ class Given:
 
     def variable(self, option: str) -> str:
         """The variable that set, or would set, that option."""
+        if self.texts.get(option) == self.logspout.texts.get(option, ""):
+            return self.logspout.origins[option]
         plain = f"{PREFIX}{option.upper()}"
         return plain + FILE_SUFFIX if isinstance(self.texts.get(option), _FileText) else plain
+
+    def add_logspout(self, environ: Mapping[str, str], urls: Sequence[str]) -> list[str]:
+        """What was set for Logspout, if something was; the rest of the `urls` is not for it.
+
+        Our own variables come first, but for DOCKFERRY_EXCLUDE: both are left out.
+        """
+        uris = uris_of(environ.get(ROUTE_URIS, ""))
+        if not uris and not self._understands_logspout():
+            return list(urls)
+        arguments = [uri for url in urls if is_route(url) for uri in uris_of(url)]
+        self.logspout = found = Logspout.read(environ, uris, arguments)
+        self.problems += found.problems
+        for place, route in enumerate(found.routes):
+            origin = ROUTE_URIS if place < len(uris) else "command line"
+            self.routes[self._add_url(route.url, origin)] = route.shown
+        if own := self.texts.pop("exclude", None):
+            found.set("exclude", f"{own},{found.texts['exclude']}", found.origins["exclude"])
+        if not self._understands_logspout():
+            found.set("compat", f"{self.texts.pop('compat', '')},{LOGSPOUT}", ROUTE_URIS)
+        for option in found.texts.keys() - self.texts.keys():
+            self.texts[option] = found.texts[option]
+            self.origins[f"{PREFIX}{option.upper()}"] = found.origins[option]
+        return [url for url in urls if not is_route(url)]
+
+    def _understands_logspout(self) -> bool:
+        try:
+            return LOGSPOUT in Peers.parse(self.texts.get("compat", "")).names
+        except ValueError:
+            return False
 
     def add_urls(self, urls: Sequence[str]) -> None:
         """Sinks of the command line, named after their schemes: tcp, tcp2, …; for want of any, `console:`."""
         for url in urls:
-            name = self._free_name(url)
-            self.sinks[name] = url
-            self.origins[f"{SINK_PREFIX}{name.upper()}"] = "command line"
+            self._add_url(url, "command line")
         if not self.sinks and not self.problems:
-            self.sinks["console"] = "console:"
-            self.origins[f"{SINK_PREFIX}CONSOLE"] = "default"
+            self._add_url("console:", "default")
+
+    def _add_url(self, url: str, origin: str) -> str:
+        name = self._free_name(url)
+        self.sinks[name] = url
+        self.origins[f"{SINK_PREFIX}{name.upper()}"] = origin
+        return name
 
     def _free_name(self, url: str) -> str:
         scheme = re.split(r"[+:]", url.lower(), maxsplit=1)[0]
@@ -104,6 +147,9 @@ class Given:
                 self.sinks[name] = str(text)
 
     def _text(self, plain: str, variable: str, value: str) -> str | None:
+        if not _is_text(value):
+            self.problems.append(f"{variable} is not UTF-8")
+            return None
         if variable == plain:
             self.origins[plain] = "environment"
             return value
@@ -134,6 +180,11 @@ def read_value(path: Path) -> str:
     if not text:
         raise ValueError(f"{path} is empty")
     return text
+
+
+def _is_text(value: str) -> bool:
+    """Whether the environment's bytes were UTF-8: what was not is a lone surrogate (PEP 383)."""
+    return not any("\ud800" <= character <= "\udfff" for character in value)
 
 
 def _plain(variable: str) -> str:

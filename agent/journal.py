@@ -6,7 +6,6 @@ Every module logs to `logging.getLogger(__name__)`; the reader sees the room it 
 from __future__ import annotations
 
 import logging
-import re
 import sys
 import time
 import traceback
@@ -14,9 +13,10 @@ from typing import TextIO
 
 import orjson
 
+from agent.terminal import printable
+
+MAX_CHARACTERS = 4096
 _LEVELS = {"WARNING": "WARN", "CRITICAL": "FATAL"}
-#: We quote names and reasons that others chose: none may begin a line or colour a terminal.
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class TextFormat(logging.Formatter):
@@ -24,11 +24,11 @@ class TextFormat(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         clock = time.strftime("%H:%M:%S", time.localtime(record.created))
-        message = record.getMessage()
+        message = _message(record)
         if record.exc_info and record.exc_info[1]:
             message += f" [{_brief(record.exc_info[1])}]"
         level = _LEVELS.get(record.levelname, record.levelname)
-        return f"{clock} {level:5} {room(record.name)}: {_CONTROL.sub(_escaped, message)}"
+        return f"{clock} {level:5} {room(record.name)}: {printable(message)}"
 
 
 class JsonFormat(logging.Formatter):
@@ -40,7 +40,7 @@ class JsonFormat(logging.Formatter):
             "time": f"{seconds}.{int(record.msecs):03}Z",
             "level": record.levelname.lower(),
             "part": room(record.name),
-            "message": record.getMessage(),
+            "message": _message(record).encode(errors="backslashreplace").decode(),
         }
         if record.exc_info and record.exc_info[1]:
             line["exception"] = "".join(traceback.format_exception(record.exc_info[1]))
@@ -61,11 +61,13 @@ def room(logger: str) -> str:
     return rest.partition(".")[0] if first == "agent" and rest else first
 
 
+def _message(record: logging.LogRecord) -> str:
+    """What there is to say: of a text that others made longer, the beginning."""
+    text = record.getMessage()
+    return text if len(text) <= MAX_CHARACTERS else f"{text[:MAX_CHARACTERS]}… ({len(text)} characters)"
+
+
 def _brief(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     where = f" at {frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno}" if frames else ""
     return f"{type(error).__name__}: {error}{where}"
-
-
-def _escaped(match: re.Match[str]) -> str:
-    return match[0].encode("unicode_escape").decode()

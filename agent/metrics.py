@@ -21,6 +21,25 @@ class Declared:
     labels: tuple[str, ...]
 
 
+#: Of containers themselves, beside those with cAdvisor's names; without `DOCKFERRY_STATS` there are none.
+_WHICH = ("id", "name", "image")
+CONTAINER_STATE = Declared(
+    f"{PREFIX}container_state", "gauge", "1 for the state a container is in", (*_WHICH, "state")
+)
+CONTAINER_RESTARTS = Declared(
+    f"{PREFIX}container_restarts_total", "counter", "Restarts of a container by its restart policy", _WHICH
+)
+CONTAINER_EXIT_CODE = Declared(
+    f"{PREFIX}container_exit_code", "gauge", "Exit code of a container's last run that ended", _WHICH
+)
+CONTAINER_OUT_OF_MEMORY = Declared(
+    f"{PREFIX}container_out_of_memory",
+    "gauge",
+    "1 if a container's last run was ended for want of memory",
+    _WHICH,
+)
+
+
 class Metrics:
     """The process's counters and gauges. Label `container` is the container's name, `sink` the sink's."""
 
@@ -41,6 +60,17 @@ class Metrics:
             "lost_records",
             "Records lost, by cause; estimates count as they are, unknown numbers as 1",
             ("cause", "container", "sink"),
+        )
+        self.withheld_records = counter(
+            "withheld_records",
+            "Records left out as a setting asks, by step; with a sink's name: left out for that sink alone",
+            ("container", "sink", "step"),
+        )
+        self.unparsed_records = counter(
+            "unparsed_records", "Records that were not in the form they were to be parsed as", ("container",)
+        )
+        self.redacted_records = counter(
+            "redacted_records", "Records in which something was masked", ("container",)
         )
         self.stream_errors = counter("stream_errors", "Errors of log streams", ("container", "kind"))
         self.stream_opens = counter("stream_opens", "Log streams opened", ("container",))
@@ -65,7 +95,16 @@ class Metrics:
         self.lag_records = gauge("lag_records", "Records waiting for a sink", on_sink)
         self.lag_bytes = gauge("lag_bytes", "Message bytes waiting for a sink", on_sink)
         self.lag_seconds = gauge("lag_seconds", "Age of the oldest record waiting for a sink", on_sink)
+        self.tasks = gauge("tasks", "asyncio tasks there are, every five seconds", ())
         self.restarts = counter("task_restarts", "Parts of the agent restarted after an error", ("part",))
+
+        self.stats_answers = counter("stats_answers", "Answers about what containers use", ("outcome",))
+        self.declared += (
+            CONTAINER_STATE,
+            CONTAINER_RESTARTS,
+            CONTAINER_EXIT_CODE,
+            CONTAINER_OUT_OF_MEMORY,
+        )
 
     def _counter(self, name: str, help: str, labels: tuple[str, ...]) -> Counter:
         self.declared.append(Declared(f"{PREFIX}{name}_total", "counter", help, labels))

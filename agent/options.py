@@ -206,6 +206,12 @@ def declared(options: type[Any]) -> Iterator[Option]:
             )
 
 
+def revealed(options: object) -> list[str]:
+    """The texts of the secrets among these options that are set, for who must not let them be quoted."""
+    values = (getattr(options, entry.name) for entry in declared(type(options)))
+    return [value.reveal() for value in values if isinstance(value, Secret)]
+
+
 def load(
     options: type[T], values: Mapping[str, str], *, describe: Callable[[str], str] = str, **fixed: object
 ) -> T:

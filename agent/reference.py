@@ -29,6 +29,7 @@ TITLES: Final = {
     "containers": "Which containers",
     "source": "How they are read",
     "records": "What is in a record",
+    "pipeline": "What is done to records",
     "state": "What is kept, and how much",
     "process": "The agent itself",
     "batch": "Requests",

@@ -1,4 +1,8 @@
-"""Selectors: which containers are meant. `name=web-*`, `image=…`, `label=key[=glob]`, `project=…`, `service=…`."""
+"""Selectors: which containers are meant. `name=web-*`, `image=…`, `label=key[=glob]`, `project=…`, `service=…`.
+
+`id=3b6ba57db54a*` too. Between commas any will do; what `&` joins has to be true together, as in
+`project=shop&label=tier=web`.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +17,14 @@ from agent.options import Kind
 
 PROJECT_LABELS = ("com.docker.compose.project", "com.docker.stack.namespace")
 SERVICE_LABELS = ("com.docker.compose.service", "com.docker.swarm.service.name")
-_FIELDS = ("name", "image", "label", "project", "service")
+_FIELDS = ("name", "image", "label", "project", "service", "id")
 
 
 class Selectable(Protocol):
     """What a selector looks at."""
 
+    @property
+    def id(self) -> str: ...
     @property
     def name(self) -> str: ...
     @property
@@ -28,8 +34,8 @@ class Selectable(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Selector:
-    """One condition. `key` is the label's name, for `label=` only."""
+class Condition:
+    """One of a selector's conditions. `key` is the label's name, for `label=` only."""
 
     field: str
     pattern: str
@@ -40,13 +46,15 @@ class Selector:
         object.__setattr__(self, "_regex", re.compile(fnmatch.translate(self.pattern)))
 
     @classmethod
-    def parse(cls, text: str) -> Selector:
-        """One selector, as typed. Raises ValueError."""
+    def parse(cls, text: str) -> Condition:
+        """One condition, as typed. Raises ValueError."""
         kind, equals, value = text.partition("=")
-        if not equals:
+        if text and not equals:
             return cls("name", text)
         if kind not in _FIELDS or not value:
-            raise ValueError("a selector such as name=web-*, image=…, label=key=glob, project=… or service=…")
+            raise ValueError(
+                "a selector such as name=web-*, image=…, label=key=glob, project=…, service=… or id=…"
+            )
         if kind == "label":
             key, _, pattern = value.partition("=")
             return cls("label", pattern or "*", key)
@@ -62,13 +70,38 @@ class Selector:
                 values = [container.labels[self.key]] if self.key in container.labels else []
             case "project":
                 values = [project_of(container.labels) or ""]
-            case _:
+            case "service":
                 values = [service_of(container.labels) or ""]
+            case _:
+                values = [container.id]
         return any(self._regex.match(value) for value in values)
 
     def __str__(self) -> str:
         key = f"{self.key}=" if self.field == "label" else ""
         return f"{self.field}={key}{self.pattern}"
+
+
+@dataclass(frozen=True, slots=True)
+class Selector:
+    """Conditions that have to be true together."""
+
+    conditions: tuple[Condition, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> Selector:
+        """One selector, as typed. Raises ValueError."""
+        parts = [part.strip() for part in text.split("&")]
+        if not all("=" in part for part in parts[1:]):
+            raise ValueError(
+                "conditions joined by &, each such as label=key=glob (in a glob, ? stands for &)"
+            )
+        return cls(tuple(map(Condition.parse, parts)))
+
+    def matches(self, container: Selectable) -> bool:
+        return all(condition.matches(container) for condition in self.conditions)
+
+    def __str__(self) -> str:
+        return "&".join(map(str, self.conditions))
 
 
 def project_of(labels: Mapping[str, str]) -> str | None:

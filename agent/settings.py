@@ -9,29 +9,42 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeAlias
 
+from agent.compat import PEERS, Peers
 from agent.errors import DockferryError, SettingsError
 from agent.given import Given
 from agent.labels import SOURCES
+from agent.level import LEVEL, Level
 from agent.options import (
     BOOLEAN,
     DURATION,
     PATH,
+    SECRET,
     SIZE,
     WORDS,
     GiB,
     Kind,
     MiB,
+    Secret,
     choice,
     declared,
     duration,
     load,
     option,
+    optional,
     show_duration,
 )
+from agent.pipeline.conditions import CONDITIONS, NONE, Conditions
+from agent.pipeline.levels import LEVELS, Levels
+from agent.pipeline.multiline.rule import MULTILINE
+from agent.pipeline.multiline.rule import Rule as Multiline
+from agent.pipeline.parse import PARSE, Parse
+from agent.pipeline.rate import RATE, UNLIMITED, Rate
+from agent.pipeline.redact import NOTHING, REDACT, Redaction
+from agent.pipeline.sample import ALL, SAMPLE, Sampling
 from agent.selectors import SELECTORS, Selector
 from agent.tag import TAG, Tag
 
@@ -46,6 +59,10 @@ DOCKER = (
     "HOME",
 )
 MEMORY = "memory"
+#: An Engine looks at what its containers use once a second.
+LEAST_INTERVAL_S = 1.0
+#: One that is shorter may be guessed.
+TOKEN_LEAST_CHARACTERS = 16
 
 AcceptSink: TypeAlias = Callable[[str, str], object]
 
@@ -87,18 +104,45 @@ def show_address(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+def _token(text: str) -> Secret:
+    if len(text) < TOKEN_LEAST_CHARACTERS or not (text.isascii() and text.isprintable()):
+        raise ValueError(f"a token of {TOKEN_LEAST_CHARACTERS} or more printable ASCII characters")
+    return Secret(text)
+
+
+def _interval(text: str) -> float | None:
+    if text.strip().lower() == "off":
+        return None
+    with contextlib.suppress(ValueError):
+        if (seconds := duration(text)) >= LEAST_INTERVAL_S:
+            return seconds
+    raise ValueError(f"off, or a duration of at least {show_duration(LEAST_INTERVAL_S)}, such as 15s")
+
+
+def _show_interval(value: float | None) -> str:
+    return "off" if value is None else show_duration(value)
+
+
+def reachable(host: str) -> str:
+    """Where on this machine one that listens at `host` is asked: who listens everywhere, on loopback."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+
+
 BACKLOG: Kind[float | None] = Kind("none|all|duration", _backlog, _show_backlog)
+INTERVAL: Kind[float | None] = Kind("off|duration", _interval, _show_interval)
 LISTEN: Kind[tuple[str, int] | None] = Kind("address", _listen, _show_listen)
+TOKEN: Kind[Secret | None] = optional(Kind(SECRET.name, _token, SECRET.show))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """The settings of one start. Sizes are bytes, durations seconds.
 
-    sinks    the sinks' URLs by lower-case name, in the variables' order, then those of the command line;
+    urls     the sinks' URLs by lower-case name, in the variables' order, then those of the command line;
              never empty
     origins  by variable, where its value comes from, for `dockferry config`: `environment`, `file /run/…`,
-             `command line` or `default`
+             `command line`, `default`, or another program's variable
+    routes   by sink, the URI of another program that it was made of; `notes`: what to know of that
     docker   Docker's own variables (and HOME, where its contexts are) as they were set
     """
 
@@ -144,8 +188,60 @@ class Settings:
     env: tuple[str, ...] = option(
         WORDS, (), help="container environment variables to send along (globs)", group="records"
     )
+    multiline: Multiline = option(
+        MULTILINE, Multiline(), help="which lines are one record", example="java;timeout=2s", group="pipeline"
+    )
+    parse: Parse = option(
+        PARSE, Parse(), help="which form the lines have", example="json;time=ts", group="pipeline"
+    )
+    level: Levels = option(
+        LEVELS, Levels.OFF, help="whether to look for a level in plain text", group="pipeline"
+    )
+    drop: Conditions = option(
+        CONDITIONS, NONE, help="leave these records out", example="/healthz;level<info", group="pipeline"
+    )
+    keep: Conditions = option(
+        CONDITIONS,
+        NONE,
+        help="leave all but these records out",
+        example="^audit;level>=error",
+        group="pipeline",
+    )
+    min_level: Level | None = option(
+        optional(LEVEL), None, help="leave records of a lower level out", example="info", group="pipeline"
+    )
+    sample: Sampling = option(
+        SAMPLE, ALL, help="one record in so many", example="10;by=field.trace_id", group="pipeline"
+    )
+    rate: Rate = option(
+        RATE, UNLIMITED, help="most records of one container", example="100/s;burst=500", group="pipeline"
+    )
+    redact: Redaction = option(
+        REDACT,
+        NOTHING,
+        help="secrets to be masked or hashed",
+        example="email;card;with=hash",
+        group="pipeline",
+    )
+    redact_key: Secret | None = option(
+        optional(SECRET), None, help="what the hashes of `redact` are made with", group="pipeline"
+    )
+    sinks: tuple[str, ...] = option(
+        WORDS,
+        (),
+        help="names of the sinks that get the records of containers that do not say (default: all)",
+        example="loki,archive",
+        group="records",
+    )
     label_config: bool = option(
         BOOLEAN, True, help="whether containers may configure themselves by label", group="containers"
+    )
+    compat: Peers = option(
+        PEERS,
+        Peers(),
+        help="agents whose labels and variables containers may use too: logspout, filebeat, datadog",
+        example="filebeat",
+        group="containers",
     )
     memory_max_bytes: int = option(SIZE, 64 * MiB, help="batches held in memory", group="state")
     spool_max_bytes: int = option(SIZE, GiB, help="batches held on disk", group="state")
@@ -161,8 +257,24 @@ class Settings:
     http: tuple[str, int] | None = option(
         LISTEN,
         ("127.0.0.1", 9469),
-        help="where /healthz, /readyz and /metrics listen, or `off`",
+        help="where the status page, /healthz, /readyz and /metrics listen, or `off`",
         group="process",
+    )
+    http_token: Secret | None = option(
+        TOKEN,
+        None,
+        help="what all but /healthz and /readyz ask for; without it log lines are shown on loopback only",
+        group="process",
+    )
+    stats: float | None = option(
+        INTERVAL,
+        None,
+        help="how often to ask what each container uses, for /metrics",
+        example="15s",
+        group="process",
+    )
+    stats_records: bool = option(
+        BOOLEAN, False, help="whether the sinks get records of that, too", group="process"
     )
     log_level: str = option(
         choice("debug", "info", "warning", "error"), "info", help="the agent's own log", group="process"
@@ -170,8 +282,10 @@ class Settings:
     log_format: str = option(
         choice("text", "json"), "text", help="the agent's own log, on stderr", group="process"
     )
-    sinks: Mapping[str, str] = field(default_factory=dict, repr=False)  # URLs hold secrets
+    urls: Mapping[str, str] = field(default_factory=dict, repr=False)  # they hold secrets
     origins: Mapping[str, str] = field(default_factory=dict, repr=False)
+    routes: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
     docker: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
@@ -199,17 +313,24 @@ class Settings:
         Raises SettingsError with every fault found.
         """
         given = Given.read(environ, [entry.name for entry in declared(cls)])
-        given.add_urls(urls)
+        given.add_urls(given.add_logspout(environ, urls))
         problems = list(given.problems)
         docker = {name: environ[name] for name in DOCKER if environ.get(name)}
         for name, url in given.sinks.items():
             with _noted(problems):
                 accept(name, url)
-        fixed = {"sinks": given.sinks, "origins": given.origins, "docker": docker}
+        fixed: dict[str, object] = {"urls": given.sinks, "origins": given.origins, "docker": docker}
+        fixed |= {"routes": given.routes, "notes": tuple(given.logspout.notes)}
         with _noted(problems):
             settings = load(cls, given.texts, describe=given.variable, **fixed)
+            problems += [
+                f"{given.variable('sinks')}: there is no sink {name!r}"
+                for name in settings.sinks
+                if name not in given.sinks
+            ]
             if not problems:
-                return settings
+                compat = replace(settings.compat, multiline=given.logspout.multiline)
+                return replace(settings, compat=compat)
         raise SettingsError(problems)
 
 

@@ -31,7 +31,7 @@ def config(settings: Settings) -> Iterator[str]:
     for entry in declared(Settings):
         name = variable(entry)
         rows.append((name, settings.origins[name], _shown(entry.kind.show(getattr(settings, entry.name)))))
-    for sink, url in settings.sinks.items():
+    for sink, url in settings.urls.items():
         name = f"{SINK_PREFIX}{sink.upper()}"
         rows.append((name, settings.origins[name], _shown(redact(url))))
     for name in DOCKER:

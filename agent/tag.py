@@ -32,6 +32,8 @@ class Taggable(Protocol):
     def env(self) -> Mapping[str, str]: ...
 
 
+#: A label may hold a template, too, of any length.
+MAX_CHARACTERS = 4096
 _SHORT = 12
 _FIELDS: dict[str, Callable[[Taggable], str]] = {
     "ID": lambda container: container.id[:_SHORT],
@@ -42,7 +44,7 @@ _FIELDS: dict[str, Callable[[Taggable], str]] = {
     "ImageName": lambda container: container.image,
     "DaemonName": lambda _: "docker",
 }
-_ACTION = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}", re.DOTALL)
+_ACTION = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)  # blanks taken apart here would take cubic time
 _FIELD = re.compile(r"\.([A-Za-z]+)")
 _INDEX = re.compile(r'index\s+\.(Labels|Env)\s+(?:"((?:[^"\\]|\\.)*)"|`([^`]*)`)', re.DOTALL)
 
@@ -57,10 +59,13 @@ class Tag:
     @classmethod
     def parse(cls, text: str) -> Tag:
         """The template `text`. Raises ValueError saying what is understood."""
+        if len(text) > MAX_CHARACTERS:
+            raise ValueError(f"a template of at most {MAX_CHARACTERS} characters")
         parts: list[str | Callable[[Taggable], str]] = []
         end = 0
         for match in _ACTION.finditer(text):
-            parts += [text[end : match.start()], _action(match[1])]
+            code = match[1].removeprefix("-").removesuffix("-").strip()
+            parts += [text[end : match.start()], _action(code)]
             end = match.end()
         parts.append(text[end:])
         if any("{{" in part for part in parts if isinstance(part, str)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
+import re
 import shutil
 import sys
 import textwrap
@@ -15,6 +16,8 @@ from typing import Final, Self, TextIO
 #: What is done sooner needs no progress.
 PATIENCE_S: Final = 1.0
 REWRITE_EVERY_S: Final = 0.2
+#: Controls, separators of lines, and what changes the direction of writing.
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
 def columns(rows: Iterable[Sequence[str]], *, indent: str = "", width: int | None = None) -> Iterator[str]:
@@ -41,6 +44,16 @@ def mark(stream: TextIO, *, well: bool) -> str:
     if (stream.encoding or "").lower().replace("-", "") == "utf8":
         return "✓" if well else "✗"
     return "ok" if well else "FAILED"
+
+
+def printable(text: str | bytes) -> str:
+    """One line that neither ends another nor colours the terminal: what would is shown escaped.
+
+    What others chose (names, reasons, log lines) is shown so.
+    """
+    if isinstance(text, bytes):
+        text = text.decode(errors="replace")
+    return _CONTROL.sub(lambda match: repr(match[0])[1:-1], text)
 
 
 def tolerate_any_character() -> None:

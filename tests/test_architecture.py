@@ -14,11 +14,11 @@ MAX_LINES = 400
 
 # The rooms in the order in which data passes them, and those beside the flow.
 FLOW = ("engine", "source", "pipeline", "spool", "sinks")
-ROOMS = {*FLOW, "encode", "transport", "http", "simulator"}
+ROOMS = {*FLOW, "encode", "transport", "http", "stats", "simulator", "watch"}
 # The top floor, which builds and drives the rooms. `_top_` is agent/__init__.py.
-TOP = {"__main__", "app", "check", "cli", "demo", "reference", "replay", "show"}
+TOP = {"__main__", "app", "check", "cli", "demo", "reference", "replay", "show", "trial"}
 # What a label may say is what the pipeline's steps can do: its table names kinds of values that they define.
-TABLES = {"labels": {"pipeline"}}
+TABLES = {"labels": {"pipeline"}, "settings": {"pipeline"}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +123,8 @@ def test_the_ground_floor_imports_no_room(module: Module) -> None:
 
 @each_module
 def test_only_sinks_encode_and_transport(module: Module) -> None:
-    """Formats and connections belong to destinations."""
-    if module.part not in {"sinks", "encode", "transport"}:
+    """Formats and connections belong to destinations; `try` shows a record as they would get it."""
+    if module.part not in {"sinks", "encode", "transport", "trial"}:
         assert module.parts_imported.isdisjoint({"encode", "transport"})
 
 
@@ -140,6 +140,15 @@ def test_the_web_page_knows_no_room(module: Module) -> None:
     """Health and status are told to agent/http/; it asks nobody."""
     if module.part == "http":
         assert module.parts_imported.isdisjoint(ROOMS)
+
+
+@each_module
+def test_what_containers_use_is_beside_the_flow(module: Module) -> None:
+    """agent/stats/ asks the Engine, hands on batches, and is known to nobody who reads logs."""
+    if module.part == "stats":
+        assert module.parts_imported & ROOMS <= {"engine"}
+    elif module.part not in TOP:
+        assert "stats" not in module.parts_imported
 
 
 @each_module

@@ -57,6 +57,16 @@ def test_a_container_outlives_the_process() -> None:
     assert replace(WEB, tag="u").fingerprint() != again.fingerprint()
 
 
+def test_what_was_saved_before_there_were_orchestrators_is_read() -> None:
+    """And looks the same where there is none: an upgrade makes no container another."""
+    assert b"swarm" not in WEB.to_json()
+    assert Container.from_json(WEB.to_json()).kubernetes == {}
+    task = replace(WEB, swarm={"task": "web.1.x"}, kubernetes={"pod": "p"})
+    assert task.fingerprint() != WEB.fingerprint()
+    again = Container.from_json(task.to_json())
+    assert (again.swarm, again.kubernetes) == ({"task": "web.1.x"}, {"pod": "p"})
+
+
 @given(st.integers(0, (1 << 63) - NS - 1))
 def test_a_time_written_is_the_time_read(stamp: int) -> None:
     """To the nanosecond."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import sqlite3
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -31,7 +33,7 @@ async def checked(environ: dict[str, str]) -> tuple[int, dict[str, str]]:
     """The exit status, and what was said of each part: its mark and the rest of the line."""
     lines: list[str] = []
     settings = Settings.load(environ)
-    sinks = [parse_sink(name, url) for name, url in settings.sinks.items()]
+    sinks = [parse_sink(name, url) for name, url in settings.urls.items()]
     async with asyncio.timeout(30):
         status = await check(settings, sinks, lines.append)
     assert len(lines) == 3 + len(sinks)
@@ -57,6 +59,21 @@ async def test_all_is_well(engine: SimulatedEngine, tmp_path: Path) -> None:
     assert said["state"] == f"well: {tmp_path}/state will be made"
     assert said["sink files"] == f"well: file://{tmp_path}/logs/x.ndjson would accept"
     assert not await asyncio.to_thread(os.listdir, tmp_path)
+
+
+async def test_a_spool_of_a_newer_format_is_told(tmp_path: Path) -> None:
+    """`run` would refuse to start on it."""
+    with contextlib.closing(sqlite3.connect(tmp_path / "spool.db")) as db:
+        db.execute("PRAGMA user_version = 1000")
+    status, said = await checked(
+        {
+            "DOCKER_HOST": f"unix://{tmp_path}/docker.sock",
+            "DOCKFERRY_STATE": str(tmp_path),
+            "DOCKFERRY_SINK_OUT": "console:",
+        }
+    )
+    assert status == 1
+    assert said["state"].startswith(f"ill: {tmp_path}/spool.db was written by a newer Dockferry")
 
 
 async def test_each_problem_is_told_and_none_hides_another(tmp_path: Path, unused_tcp_port: int) -> None:

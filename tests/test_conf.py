@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 from agent.options import declared, duration
 from agent.settings import Settings
@@ -18,6 +20,7 @@ CONF = Path(__file__).parent.parent / "conf"
 ENV_FILE = CONF / "dockferry.env"
 COMPOSE_FILES = sorted(CONF.glob("*/compose.yaml"))
 SINK_FILES = sorted(CONF.glob("sinks/*.compose.yaml"))
+PROXY_FILES = sorted(CONF.glob("socket-proxy/*.compose.yaml"))
 each_sink_file = pytest.mark.parametrize("path", SINK_FILES, ids=lambda path: path.name.partition(".")[0])
 each_compose_file = pytest.mark.parametrize("path", COMPOSE_FILES, ids=lambda path: path.parent.name)
 
@@ -81,7 +84,7 @@ def test_the_env_file_holds_nothing_but_comments_and_settings() -> None:
 def test_the_env_file_as_it_stands_is_understood() -> None:
     """Copied and started: no fault, and both sinks are there."""
     settings = Settings.load(assignments(ENV_FILE.read_text("utf-8"), commented=False))
-    assert list(settings.sinks) == ["archive", "loki"]
+    assert list(settings.urls) == ["archive", "loki"]
 
 
 def test_the_env_file_shows_every_setting_at_its_default() -> None:
@@ -94,12 +97,13 @@ def test_the_env_file_shows_every_setting_at_its_default() -> None:
 def test_there_are_compose_files() -> None:
     """An empty list would keep every promise below."""
     assert {path.parent.name for path in COMPOSE_FILES} >= {"host", "sidecar"}
+    assert {path.name.partition(".")[0] for path in PROXY_FILES} == {"nginx", "haproxy"}
 
 
 @each_compose_file
 def test_a_compose_file_configures_the_agent_without_fault(path: Path) -> None:
     """With the one thing set that nobody can know beforehand."""
-    assert Settings.load(agent_of(path)["environment"]).sinks
+    assert Settings.load(agent_of(path)["environment"]).urls
 
 
 @each_compose_file
@@ -138,9 +142,9 @@ def test_an_agent_needs_no_more_rights_than_the_socket_gives(path: Path) -> None
 
 
 def test_every_sink_that_travels_has_its_compose_file() -> None:
-    """But those whose receiver is whatever a person has: lines over HTTP and TCP, files, standard output."""
+    """But those whose receiver is whatever a person has: lines over HTTP, TCP and UDP, files, standard output."""
     modules = {scheme.sink.__module__.rpartition(".")[2] for scheme in schemes()}
-    plain = {"console", "file", "http", "tcp"}
+    plain = {"console", "file", "http", "tcp", "udp"}
     assert {path.name.partition(".")[0] for path in SINK_FILES} == modules - plain
 
 
@@ -149,7 +153,7 @@ def test_a_sink_s_file_configures_the_agent_without_fault(path: Path) -> None:
     """The settings parse, and so does the sink's URL; it delivers to a service of the file, or to a cloud."""
     service = agent_of(path)
     settings = Settings.load(service["environment"])
-    [url] = settings.sinks.values()
+    [url] = settings.urls.values()
     sink = parse_sink("it", url, read_file=lambda _: "x")
     assert sink.__class__.__module__ == f"agent.sinks.{path.name.partition('.')[0]}"
     services = yaml.safe_load(path.read_text("utf-8"))["services"]
@@ -193,3 +197,66 @@ def test_the_sidecar_s_application_tags_its_records() -> None:
     """The label it shows is one that parses."""
     labels = service_of(CONF / "sidecar/compose.yaml", "app")["labels"]
     assert str(Tag.parse(labels["dockferry.tag"])) == "shop/{{.Name}}"
+
+
+@pytest.mark.parametrize("path", PROXY_FILES, ids=lambda path: path.name.partition(".")[0])
+def test_behind_a_socket_proxy_only_the_proxy_has_the_socket(path: Path) -> None:
+    """The agent reaches it by a network of these two, without a way out; nobody outside does."""
+    document = yaml.safe_load(path.read_text("utf-8"))
+    agent, proxy = service_of(path), service_of(path, "engine", DOCKER_GID="999")
+    assert [volume for volume in agent["volumes"] if SOCKET in volume] == []
+    assert agent["environment"]["DOCKER_HOST"] == "tcp://engine:2375"
+    assert Settings.load(agent["environment"]).urls
+    assert proxy["networks"] == ["engine"]
+    assert "ports" not in proxy
+    assert document["networks"]["engine"]["internal"] is True
+    for service in (agent, proxy):
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+        assert service["read_only"] is True
+    assert proxy["user"].endswith(":999")
+    [ours] = [volume.split(":")[0] for volume in proxy["volumes"] if volume.startswith("./")]
+    assert (path.parent / ours).is_file()
+
+
+@pytest.mark.parametrize("name", ["nginx.conf", "haproxy.cfg"])
+def test_a_socket_proxy_cuts_no_quiet_stream(name: str) -> None:
+    """A container may say nothing for days: 24 are the most that HAProxy knows."""
+    text = (CONF / "socket-proxy" / name).read_text("utf-8")
+    wanted = {
+        "nginx.conf": {"proxy_read_timeout", "send_timeout"},
+        "haproxy.cfg": {"client", "server", "tunnel"},
+    }
+    found = dict(re.findall(r"^ *(?:timeout )?(\w+) (\d+)d;?$", text, re.MULTILINE))
+    assert found.keys() == wanted[name]
+    assert all(int(days) >= 24 for days in found.values())
+
+
+def pins_of(name: str) -> dict[str, str]:
+    """Name and version of each package in a lock file."""
+    text = (CONF / name).read_text("utf-8")
+    return dict(re.findall(r"^([a-z0-9-]+)==(\S+) ", text, re.MULTILINE))
+
+
+@pytest.mark.parametrize("name", ["requirements.lock", "build.lock"])
+def test_a_lock_has_hashes_for_each_package(name: str) -> None:
+    text = (CONF / name).read_text("utf-8")
+    pinned = re.split(r"^(?=[a-z0-9])", text, flags=re.MULTILINE)[1:]
+    assert len(pinned) == len(pins_of(name)) > 0
+    assert [each for each in pinned if not re.search(r"--hash=sha256:[0-9a-f]{64}", each)] == []
+
+
+def test_the_locks_are_in_step_with_what_is_asked_for() -> None:
+    """With `make lock` forgotten, the image would have something else than pyproject.toml says."""
+    asked = tomllib.loads((CONF.parent / "pyproject.toml").read_text("utf-8"))
+    runtime, extras = asked["project"]["dependencies"], asked["project"]["optional-dependencies"]
+    wanted = [*runtime, *(each for name, extra in extras.items() if name != "all" for each in extra)]
+    for name, texts in (("requirements.lock", wanted), ("build.lock", asked["build-system"]["requires"])):
+        pins = pins_of(name)
+        for requirement in map(Requirement, texts):
+            assert requirement.specifier.contains(pins[requirement.name]), requirement
+
+
+def test_the_image_is_for_any_machine() -> None:
+    text = "".join((CONF.parent / name).read_text("utf-8") for name in ("Dockerfile", "conf/rootfs.py"))
+    assert not re.search(r"amd64|x86|arm64|aarch64", text)

@@ -156,7 +156,7 @@ def test_every_label_exists(page: Page) -> None:
     """The names in `dockferry.…` that are no file."""
     known = {entry.name for entry in declared(LabelOptions)} | {"env", "labels"}
     known |= {"truncated"}  # an attribute in OTLP
-    found = re.findall(rf"(?<![\w/]){re.escape(LABEL_PREFIX)}([a-z]+)", "\n".join(page.code))
+    found = re.findall(rf"(?<![\w/]){re.escape(LABEL_PREFIX)}([a-z_]+)", "\n".join(page.code))
     assert named(iter(found), known) == []
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import orjson
 import pytest
 
-from agent.journal import begin, room
+from agent.journal import MAX_CHARACTERS, begin, room
 
 
 @pytest.fixture(autouse=True)
@@ -101,3 +101,13 @@ def test_the_level_is_ours_and_others_are_heard_from_warning_on() -> None:
 def test_the_room_is_what_a_reader_sees(logger: str, shown: str) -> None:
     """Modules are for us."""
     assert room(logger) == shown
+
+
+@pytest.mark.parametrize("format", ["text", "json"])
+def test_what_others_say_is_quoted_up_to_a_length(format: str) -> None:
+    """A label may be a megabyte of anything, lone surrogates included."""
+    stream = written(format)
+    logging.getLogger("agent.labels").warning("label %s", "\ud800" + "x\x1b[2J" * 200_000)
+    assert len(stream.getvalue()) < 4 * MAX_CHARACTERS
+    assert "(1000007 characters)" in stream.getvalue()
+    assert stream.getvalue().count("\n") == 1

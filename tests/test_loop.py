@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import selectors
 import socket
 import sys
@@ -41,3 +42,18 @@ def test_what_is_ready_is_found_however_short_the_wait(timeout: float | None) ->
         right.send(b"x")
         ((key, events),) = selector.select(timeout)
         assert (key.data, events) == ("left", selectors.EVENT_READ)
+
+
+def test_a_lack_of_descriptors_is_told_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    lack = OSError(errno.EMFILE, "Too many open files")
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        loop = runner.get_loop()
+        for _ in range(3):
+            loop.call_exception_handler(
+                {"message": "socket.accept() out of system resource", "exception": lack}
+            )
+        assert caplog.messages == [
+            "no file descriptor is left (ulimit -n): who connects to the agent has to wait"
+        ]
+        loop.call_exception_handler({"message": "something else", "exception": ValueError("x")})
+    assert caplog.messages[1:] == ["something else"]

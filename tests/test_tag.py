@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agent.engine.containers import ContainerFacts
-from agent.tag import Tag
+from agent.tag import MAX_CHARACTERS, Tag
 
 WEB = ContainerFacts(
     id="0123456789abcdef" * 4,
@@ -49,3 +49,12 @@ def test_a_template_that_is_not_understood_says_what_would_be(template: str) -> 
     """At the start, not when a container comes."""
     with pytest.raises(ValueError, match="a template"):
         Tag.parse(template)
+
+
+@pytest.mark.parametrize("template", ["{{" + " " * MAX_CHARACTERS, "{{" * (MAX_CHARACTERS // 2 + 1)])
+def test_a_template_has_a_length(template: str) -> None:
+    """A label may hold one: none takes the agent's time."""
+    with pytest.raises(ValueError, match="at most 4096 characters"):
+        Tag.parse(template)
+    with pytest.raises(ValueError, match="no '}}'"):
+        Tag.parse(template[:MAX_CHARACTERS])

@@ -1,7 +1,8 @@
 """The record as a message of AMQP 0-9-1: header and body frames, column by column.
 
 Source: the specification, 4.2.6 (content). A message is the record as JSON, or the records of a request as lines
-of it; persistent, and its message id is the (first) record's, by which one that comes twice can be told.
+of it; persistent, and its message id is the (first) record's, by which one that comes twice can be told. A record's
+level, where one is known, is the header `level`, by which an exchange of type `headers` can route it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 
 from agent.batch import NS, Batch, Container
 from agent.encode.ndjson import lines, ndjson
+from agent.level import Level
 
 _CHANNEL = 1
 _END = b"\xce"
@@ -20,6 +22,7 @@ _AROUND = 8  # bytes of a frame beside its payload
 _HEADER, _BODY = 2, 3
 _BASIC = 60
 _FLAGS = 1 << 15 | 1 << 12 | 1 << 7 | 1 << 6 | 1 << 3  # the properties below, in this order
+_HEADERS_FLAG = 1 << 13  # behind the content type
 _PERSISTENT = b"\x02"
 _APP_ID = b"\x09dockferry"
 _RECORD, _LINES = b"application/json", b"application/x-ndjson"
@@ -50,7 +53,13 @@ def a_record_each(
     for batch in batches:
         bodies, ids = lines(batch), batch.ids()
         parts += _messages(
-            publish(batch.container), _RECORD, bodies, ids, stamps=batch.timestamps, frame_bytes=frame_bytes
+            publish(batch.container),
+            _RECORD,
+            bodies,
+            ids,
+            stamps=batch.timestamps,
+            frame_bytes=frame_bytes,
+            levels=batch.levels or b"",
         )
         every += ids
         sizes += map(len, bodies)
@@ -81,13 +90,14 @@ def _messages(
     *,
     stamps: Sequence[int],
     frame_bytes: int,
+    levels: bytes = b"",
 ) -> list[bytes]:
     """A message of each body. What ends a body's last frame stands before the next one's opening."""
     if not bodies:
         return []
     most = frame_bytes - _AROUND
     sizes = list(map(len, bodies))
-    kinds = list(zip(sizes, map(len, ids), strict=True))
+    kinds = list(zip(sizes, map(len, ids), levels or bytes(len(ids)), strict=True))
     openings = {kind: _END + publish + _opening(*kind, content_type) for kind in set(kinds)}
     heads = {size: _head(_BODY, min(size, most)) for size in set(sizes)}
     seconds = [stamp // NS for stamp in stamps]
@@ -103,11 +113,20 @@ def _messages(
     return parts
 
 
-def _opening(size: int, id_size: int, content_type: bytes) -> bytes:
+def _opening(size: int, id_size: int, level: int, content_type: bytes) -> bytes:
     """A header up to the message's id."""
-    fixed = struct.pack(">HHQHB", _BASIC, 0, size, _FLAGS, len(content_type)) + content_type + _PERSISTENT
+    flags = _FLAGS | _HEADERS_FLAG if level else _FLAGS
+    fixed = struct.pack(">HHQHB", _BASIC, 0, size, flags, len(content_type)) + content_type
+    fixed += (_headers(level) if level else b"") + _PERSISTENT
     payload = len(fixed) + 1 + id_size + len(_closing(0)) - len(_END)
     return _head(_HEADER, payload) + fixed + bytes((id_size,))
+
+
+def _headers(level: int) -> bytes:
+    """A table with one long string."""
+    text = Level(level).text.encode()
+    table = b"\x05levelS" + struct.pack(">L", len(text)) + text
+    return struct.pack(">L", len(table)) + table
 
 
 def _closing(second: int) -> bytes:

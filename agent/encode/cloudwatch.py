@@ -3,7 +3,8 @@
 Source: Amazon CloudWatch Logs API Reference, "PutLogEvents": at most 10,000 events and 1,048,576 bytes, that is
 the messages in UTF-8 and 26 for each, in order of time, and no more than 24 hours from the first to the last. As
 Docker's awslogs driver does, a line that is too long becomes several events of the same time; of a record as JSON
-a part would be of no use to anybody.
+a part would be of no use to anybody. A record's own time counts only near the time at which it was read: each day
+more is another call.
 """
 
 from __future__ import annotations
@@ -16,14 +17,17 @@ from dataclasses import dataclass, field, replace
 
 import orjson
 
-from agent.batch import Batch
+from agent.batch import NS, Batch
 from agent.encode.ndjson import ndjson
+from agent.encode.times import near
 from agent.encode.utf8 import cleaned, escaped
 
 EVENT_OVERHEAD_BYTES = 26
 MOST_BYTES = 1_048_576
 MOST_EVENTS = 10_000
 MOST_SPAN_MS = 24 * 60 * 60 * 1000
+#: The service takes two hours ahead.
+BEHIND_NS, AHEAD_NS = 12 * 3600 * NS, 3600 * NS
 FORMATS = ("text", "json")
 #: An event cannot be empty.
 _BLANK = b" "
@@ -130,11 +134,13 @@ def _append_records(made: Events, first: int, batch: Batch, most: int) -> None:
         rows = [row for row in rows if row not in long]
         records = [records[row] for row in rows]
     _append_rows(made, first, batch, rows)
-    _append_messages(made, escaped(replace(batch, messages=records, encoded={}, undecodable=0)), records)
+    _append_messages(
+        made, escaped(replace(batch, messages=records, encoded={}, undecodable=frozenset())), records
+    )
 
 
 def _append_rows(made: Events, first: int, batch: Batch, rows: Sequence[int]) -> None:
-    stamps = batch.timestamps
+    stamps = near(batch, behind_ns=BEHIND_NS, ahead_ns=AHEAD_NS)
     made.stamps += [stamps[row] // 1_000_000 for row in rows]
     made.rows += [first + row for row in rows]
 

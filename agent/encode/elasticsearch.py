@@ -2,11 +2,13 @@
 
 Source: the bulk API's reference; names are those of the Elastic Common Schema, where it has none those of
 Filebeat's container input. Labels of containers lie below `container.labels`, their dots replaced, as Filebeat
-does it too: a label `a` and a label `a.b` cannot both be fields.
+does it too: a label `a` and a label `a.b` cannot both be fields. For the same reason parsed fields lie flat below
+`fields`, and none is an object in one document and a number in another.
 """
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,8 +17,10 @@ from datetime import UTC, datetime
 import orjson
 
 from agent.batch import NS, Batch, Container
+from agent.encode.fields import Flattened, Value, parsed
 from agent.encode.image import split_image
 from agent.encode.utf8 import escaped
+from agent.level import Level
 from agent.tag import Tag
 
 ECS_VERSION = "8.11.0"
@@ -27,7 +31,14 @@ _DATE = re.compile(r"%(.?)", re.DOTALL)
 _UNFIT = re.compile(r'[\\/*?"<>| ,#:\x00-\x1f]')
 _MIDDLE = b'"}}\n{"@timestamp":"'
 _MESSAGE = b'","message":"'
-_TRUNCATED = b'","log":{"flags":["truncated"]},'
+_TRUNCATED = b',"log":{"flags":["truncated"]}'
+_LEVELS = [b"", *(b',"log":{"level":"%b"}' % level.text.encode() for level in Level)]
+_TRUNCATED_LEVELS = [
+    _TRUNCATED,
+    *(b',"log":{"level":"%b","flags":["truncated"]}' % level.text.encode() for level in Level),
+]
+_QUOTE = b'"'
+_CONTROL = re.compile(r"[.\x00-\x1f\x7f]")
 _PARTS = 7  # opening, id, middle, time, message's name, message, tail
 
 
@@ -94,16 +105,41 @@ def _records(batch: Batch, action: Action) -> bytes:
     parts[1::_PARTS] = batch.ids()
     parts[3::_PARTS] = batch.rfc3339()
     parts[5::_PARTS] = escaped(batch)
+    if batch.levels or batch.fields:
+        levels, fields = parsed(batch)
+        logs = list(map(_LEVELS.__getitem__, levels))
+        for row in batch.truncated:
+            logs[row] = _TRUNCATED_LEVELS[levels[row]]
+        rest, below = _tail(batch)[1:], Flattened(field_name)
+        parts[6::_PARTS] = [
+            b"%b%b%b%b" % (_QUOTE, log, _fields(below.values(text)), rest)
+            for log, text in zip(logs, fields, strict=True)
+        ]
+        return b"".join(parts)
     for row in batch.truncated:
-        parts[_PARTS * row + 6] = _TRUNCATED + parts[_PARTS * row + 6][2:]
+        parts[_PARTS * row + 6] = _QUOTE + _TRUNCATED + parts[_PARTS * row + 6][1:]
     return b"".join(parts)
+
+
+def _fields(found: Mapping[str, Value]) -> bytes:
+    """Parsed fields as a member of the document."""
+    return b',"fields":' + orjson.dumps(found) if found else b""
+
+
+@functools.lru_cache(maxsize=1024)
+def field_name(name: str) -> str:
+    """`name` of a parsed field as one below `fields`."""
+    return _CONTROL.sub("_", name).strip() or "_"
 
 
 def _openings(batch: Batch, action: Action) -> list[bytes]:
     """What stands before each id."""
     if action.index is None or not action.index.dated:
         return [_opening(batch.container, action, 0)] * len(batch)
-    days = [stamp // _DAY_NS for stamp in batch.timestamps]
+    stamps = (
+        batch.timestamps if batch.read_at is None else batch.read_at
+    )  # so that no container makes any index
+    days = [stamp // _DAY_NS for stamp in stamps]
     known = {day: _opening(batch.container, action, day) for day in set(days)}
     return list(map(known.__getitem__, days))
 
@@ -131,6 +167,28 @@ def _tail(batch: Batch) -> bytes:
     return tail
 
 
+def _service(container: Container) -> dict[str, str]:
+    found = {"name": container.service or container.name, "id": container.swarm.get("service_id", "")}
+    return {key: value for key, value in found.items() if value}
+
+
+def _pod(of: Mapping[str, str]) -> dict[str, object]:
+    """As Beats have it: ECS itself knows no pods."""
+    pod = {"name": of.get("pod"), "uid": of.get("pod_uid")}
+    found = {
+        "namespace": of.get("namespace"),
+        "pod": {key: value for key, value in pod.items() if value},
+        "container": of.get("container") and {"name": of["container"]},
+    }
+    return {key: value for key, value in found.items() if value}
+
+
+def _task(of: Mapping[str, str]) -> dict[str, object]:
+    resource = {"type": "task", "name": of.get("task"), "id": of.get("task_id")}
+    found = {key: value for key, value in resource.items() if value}
+    return {"type": "swarm", "resource": found} if of else {}
+
+
 def _document(container: Container) -> dict[str, object]:
     """What the documents of a container have in common; what is absent is left out."""
     name, tag = split_image(container.image)
@@ -144,7 +202,9 @@ def _document(container: Container) -> dict[str, object]:
     known: dict[str, object] = {
         "tags": container.tag and [container.tag],
         "labels": container.project and {"project": container.project},
-        "service": {"name": container.service or container.name},
+        "service": _service(container),
+        "kubernetes": _pod(container.kubernetes),
+        "orchestrator": _task(container.swarm),
         "host": {"name": container.host},
         "container": {key: value for key, value in described.items() if value},
         "process": container.env and {"env_vars": [f"{key}={value}" for key, value in container.env.items()]},

@@ -5,8 +5,8 @@ daemon/logger/fluentd/fluentd.go. An entry is
 
     [EventTime, {"container_id": …, "container_name": "/web", "source": "stdout", …, "log": …, "record_id": …}]
 
-All values are text, as that driver sends them. What differs from entry to entry is interleaved, column by
-column, with what does not.
+All values are text, as that driver sends them, but for `fields`: a map of what was parsed. What differs from entry
+to entry is interleaved, column by column, with what does not.
 """
 
 from __future__ import annotations
@@ -16,9 +16,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import msgpack
+import orjson
 
 from agent.batch import NS, Batch, Container, Stream
+from agent.encode.fields import parsed
+from agent.encode.orchestrated import named
 from agent.encode.utf8 import cleaned
+from agent.level import Level
 from agent.options import MiB
 
 FORMAT = "forward"
@@ -27,7 +31,7 @@ CHUNK_BYTES = 5 * MiB
 _EVENT_TIME = b"\x92\xd7\x00"  # an array of two; then ext type 0 of eight bytes: seconds, nanoseconds
 _SECONDS = b"\x92\xd3"  # an array of two; then a signed integer of eight bytes
 _EVENT_TIME_END = 1 << 32
-_LOG, _RECORD_ID, _TRUNCATED = "log", "record_id", "truncated"
+_LOG, _RECORD_ID, _TRUNCATED, _LEVEL, _FIELDS = "log", "record_id", "truncated", "level", "fields"
 _PER_RECORD = frozenset({_LOG, _RECORD_ID, _TRUNCATED})
 _TEXT8 = b"\xd9"  # text of less than 256 bytes, its length in one byte
 _PARTS = 7  # opening, time, constant, text's head, log, id's key and head, id
@@ -111,15 +115,30 @@ def _encode(batch: Batch) -> bytes:
     heads = {size: _text_head(size) for size in set(sizes)}
     id_heads = {size: _text(_RECORD_ID) + _TEXT8 + bytes((size,)) for size in set(map(len, ids))}
     opening, times = _times(batch.timestamps)
-    parts = [opening, b"", _constant(batch, truncated=False), b"", b"", b"", b""] * len(batch)
+    parts = [opening, b"", _constant(batch), b"", b"", b"", b""] * len(batch)
     parts[1::_PARTS] = times
     parts[3::_PARTS] = map(heads.__getitem__, sizes)
     parts[4::_PARTS] = logs
     parts[5::_PARTS] = [id_heads[len(id_)] for id_ in ids]
     parts[6::_PARTS] = ids
+    if batch.levels or batch.fields:
+        known: dict[tuple[bool, bool, bool], bytes] = {}
+        for row, (level, fields) in enumerate(zip(*parsed(batch), strict=True)):
+            kind = (row in batch.truncated, level > 0, fields is not None)
+            if kind not in known:
+                names = zip((_TRUNCATED, _LEVEL, _FIELDS), kind, strict=True)
+                known[kind] = _constant(batch, *(name for name, there in names if there))
+            parts[_PARTS * row + 2] = known[kind]
+            parts[_PARTS * row + 6] += _LEVELS[level] + _map(fields)
+        return b"".join(parts)
     for row in batch.truncated:
-        parts[_PARTS * row + 2] = _constant(batch, truncated=True)
+        parts[_PARTS * row + 2] = _constant(batch, _TRUNCATED)
     return b"".join(parts)
+
+
+def _map(fields: bytes | None) -> bytes:
+    """The pair of parsed fields."""
+    return _text(_FIELDS) + bytes(msgpack.packb(orjson.loads(fields))) if fields is not None else b""
 
 
 def _times(stamps: Sequence[int]) -> tuple[bytes, list[bytes]]:
@@ -136,14 +155,16 @@ def _times(stamps: Sequence[int]) -> tuple[bytes, list[bytes]]:
     return opening, [data[at : at + 8] for at in range(0, len(data), 8)]
 
 
-def _constant(batch: Batch, *, truncated: bool) -> bytes:
-    """An entry's map, from its head to the key of the log's text."""
-    constants, key = batch.container.constants, (FORMAT, batch.stream, truncated)
+def _constant(batch: Batch, *own: str) -> bytes:
+    """An entry's map, from its head to the key of the log's text. `own`: pairs that not every entry has."""
+    constants, key = batch.container.constants, (FORMAT, batch.stream, *own)
     constant = constants.get(key)
     if constant is None:
-        pairs = _pairs(batch.container, batch.stream) | ({_TRUNCATED: "true"} if truncated else {})
+        pairs = _pairs(batch.container, batch.stream) | ({_TRUNCATED: "true"} if _TRUNCATED in own else {})
+        later = {_LOG, _RECORD_ID, *own} - {_TRUNCATED}
+        pairs = {name: value for name, value in pairs.items() if name not in later}
         packer = msgpack.Packer(autoreset=False)
-        packer.pack_map_header(len(pairs) + 2)
+        packer.pack_map_header(len(pairs) + len(later))
         constant = packer.bytes() + b"".join(_text(name) + _text(value) for name, value in pairs.items())
         constant = constants[key] = constant + _text(_LOG)
     return constant
@@ -161,6 +182,7 @@ def _pairs(container: Container, stream: Stream) -> dict[str, str]:
         "host": container.host,
         "project": container.project,
         "service": container.service,
+        **named(container),
     }
     for name, value in [*container.env.items(), *container.labels.items(), *ours.items()]:
         if value is not None and name not in _PER_RECORD:
@@ -181,3 +203,6 @@ def _text_head(size: int) -> bytes:
     if size < 1 << 16:
         return b"\xda" + size.to_bytes(2, "big")
     return b"\xdb" + size.to_bytes(4, "big")
+
+
+_LEVELS = [b"", *(_text(_LEVEL) + _text(level.text) for level in Level)]

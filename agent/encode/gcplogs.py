@@ -11,7 +11,10 @@ from collections.abc import Mapping
 import orjson
 
 from agent.batch import Batch, Container, Stream
+from agent.encode.fields import parsed
 from agent.encode.utf8 import escaped
+from agent.level import Level
+from agent.options import KiB
 
 _OPEN = b'{"insertId":"'
 _TIME = b'","timestamp":"'
@@ -20,6 +23,18 @@ _MESSAGE = b',"message":"'
 _TRUNCATED = b',"truncated":true'
 _CLOSE = b'"}}'
 _PARTS = 6  # close and open, id, time's head, time, payload, message
+ENTRY_BYTES = 256 * KiB
+_QUOTE = b'"'
+#: "Structured logging", special fields: what they are of the entry.
+_SPECIAL_PREFIX = b"logging.googleapis.com/"
+_SPECIAL = {
+    "logging.googleapis.com/trace": ("trace", str),
+    "logging.googleapis.com/spanId": ("spanId", str),
+    "logging.googleapis.com/trace_sampled": ("traceSampled", bool),
+}
+_AROUND = 500  # bytes of an entry beside payload, fields and message
+#: LogSeverity knows no trace.
+_SEVERITIES = [b"", *(b',"severity":"%b"' % max(level, Level.DEBUG).name.encode() for level in Level)]
 
 
 def entries(batch: Batch, instance: Mapping[str, str]) -> bytes:
@@ -30,10 +45,38 @@ def entries(batch: Batch, instance: Mapping[str, str]) -> bytes:
     parts[1::_PARTS] = batch.ids()
     parts[3::_PARTS] = batch.rfc3339()
     parts[5::_PARTS] = escaped(batch)
+    if batch.levels or batch.fields:
+        rest = payload[len(_QUOTE) :]
+        room = ENTRY_BYTES - len(payload) - _AROUND
+        columns = zip(parts[5::_PARTS], *parsed(batch), strict=True)
+        own = [(level, *_own(text, room - len(message))) for message, level, text in columns]
+        parts[4::_PARTS] = [
+            b"%b%b%b%b%b%b" % (_QUOTE, _SEVERITIES[level], trace, rest, fields, _MESSAGE)
+            for level, trace, fields in own
+        ]
     for row in batch.truncated:
-        parts[_PARTS * row + 4] = payload + _TRUNCATED + _MESSAGE
+        parts[_PARTS * row + 4] = parts[_PARTS * row + 4].removesuffix(_MESSAGE) + _TRUNCATED + _MESSAGE
     parts.append(_CLOSE)
     return b"".join(parts)
+
+
+def _own(text: bytes | None, room: int) -> tuple[bytes, bytes]:
+    """Parsed fields, if there is room, as members of the entry and of its payload: a comma before each.
+
+    They are read in any case, as a name that is there twice would cost the whole request.
+    """
+    if text is None or len(text) > room:
+        return b"", b""
+    fields = orjson.loads(text)
+    trace = b""
+    if _SPECIAL_PREFIX in text:
+        known = {
+            name: fields.pop(key)
+            for key, (name, kind) in _SPECIAL.items()
+            if isinstance(fields.get(key), kind)
+        }
+        trace = b"," + orjson.dumps(known)[1:-1] if known else b""
+    return trace, b',"fields":' + orjson.dumps(fields) if fields else b""
 
 
 def payload_bytes(batch: Batch, instance: Mapping[str, str]) -> int:
@@ -61,6 +104,8 @@ def _payload(container: Container, stream: Stream, instance: Mapping[str, str]) 
             "host": container.host,
             "project": container.project,
             "service": container.service,
+            "swarm": dict(container.swarm),
+            "kubernetes": dict(container.kubernetes),
         }
         payload = container.constants[key] = _PAYLOAD + orjson.dumps(_present(whole))[:-1]
     return payload

@@ -7,15 +7,24 @@ its own container, so `docker logs`, and we who read it, would be given what we 
 
 from __future__ import annotations
 
+import functools
 import re
 import struct
+from collections.abc import Mapping, Sequence
 
 from agent.batch import Batch, Container, Stream
+from agent.encode.fields import PREFIX, Flattened, parsed
+from agent.encode.orchestrated import named
+from agent.level import Level
 
 FIELD_CHARACTERS = 64
-_PRIORITIES = {Stream.STDOUT: "6", Stream.STDERR: "3"}
+_PRIORITIES = {Stream.STDOUT: 6, Stream.STDERR: 3}
 _NOT_IN_NAMES = re.compile(r"[^A-Z0-9_]")
 _SIZE = struct.Struct("<Q")
+_PRIORITY = b"PRIORITY=%d\n"
+#: How names begin that no container may use for its parsed fields.
+_OURS = ("CONTAINER_", "IMAGE_", "SYSLOG_", "OBJECT_", "COREDUMP_")
+_TAKEN = {"MESSAGE", "SYSLOG_TIMESTAMP", "CONTAINER_RECORD_ID", "CONTAINER_TRUNCATED"}
 
 
 def entries(batch: Batch, *, full_id: bool) -> list[bytes]:
@@ -30,7 +39,24 @@ def entries(batch: Batch, *, full_id: bool) -> list[bytes]:
     ]
     for row in batch.truncated:
         column[row] += b"CONTAINER_TRUNCATED=true\n"
-    return column
+    return _with_parsed(batch, column, full_id=full_id) if batch.levels or batch.fields else column
+
+
+def _with_parsed(batch: Batch, column: Sequence[bytes], *, full_id: bool) -> list[bytes]:
+    """The entries with their own levels and fields."""
+    plain = _PRIORITY % _PRIORITIES[batch.stream]
+    priorities = [plain, *(_PRIORITY % level.severity for level in Level)]
+    taken = {*_fields(batch.container, batch.stream, full_id=full_id), *_TAKEN}
+    named = Flattened(parsed_name, taken)
+    after = len(plain)  # a priority is one digit
+    return [
+        b"%b%b%b" % (priorities[level], entry[after:], _lines(named.texts(fields)))
+        for entry, level, fields in zip(column, *parsed(batch), strict=True)
+    ]
+
+
+def _lines(fields: Mapping[str, str]) -> bytes:
+    return b"".join([_field(name, value.encode()) for name, value in fields.items()])
 
 
 def _constants(container: Container, stream: Stream, *, full_id: bool) -> bytes:
@@ -38,28 +64,40 @@ def _constants(container: Container, stream: Stream, *, full_id: bool) -> bytes:
     key = ("journal", stream, full_id)
     known = container.constants.get(key)
     if known is None:
-        ours = {
-            "PRIORITY": _PRIORITIES[stream],
-            "SYSLOG_IDENTIFIER": container.tag,
-            "CONTAINER_ID": container.id[:12],
-            "CONTAINER_ID_FULL": container.id if full_id else "",
-            "CONTAINER_NAME": container.name,
-            "CONTAINER_TAG": container.tag,
-            "IMAGE_NAME": container.image,
-            "CONTAINER_STREAM": stream.value,
-            "CONTAINER_HOST": container.host,
-            "CONTAINER_PROJECT": container.project,
-            "CONTAINER_SERVICE": container.service,
-        }
-        fields = {name: value for name, value in ours.items() if value}
-        taken = {*ours, "MESSAGE", "SYSLOG_TIMESTAMP", "CONTAINER_RECORD_ID", "CONTAINER_TRUNCATED"}
-        for name, value in [*container.labels.items(), *container.env.items()]:
-            allowed = field_name(name)
-            if allowed and value and allowed not in taken:
-                fields.setdefault(allowed, value)
-        lines = [_field(name, value.encode()) for name, value in fields.items()]
-        known = container.constants[key] = b"".join(lines) + b"SYSLOG_TIMESTAMP="
+        fields = _fields(container, stream, full_id=full_id)
+        known = container.constants[key] = _lines(fields) + b"SYSLOG_TIMESTAMP="
     return known
+
+
+def _fields(container: Container, stream: Stream, *, full_id: bool) -> dict[str, str]:
+    ours = {
+        "PRIORITY": str(_PRIORITIES[stream]),
+        "SYSLOG_IDENTIFIER": container.tag,
+        "CONTAINER_ID": container.id[:12],
+        "CONTAINER_ID_FULL": container.id if full_id else "",
+        "CONTAINER_NAME": container.name,
+        "CONTAINER_TAG": container.tag,
+        "IMAGE_NAME": container.image,
+        "CONTAINER_STREAM": stream.value,
+        "CONTAINER_HOST": container.host,
+        "CONTAINER_PROJECT": container.project,
+        "CONTAINER_SERVICE": container.service,
+        **{f"CONTAINER_{name.upper()}": value for name, value in named(container).items()},
+    }
+    fields = {name: value for name, value in ours.items() if value}
+    taken = {*ours, *_TAKEN}
+    for name, value in [*container.labels.items(), *container.env.items()]:
+        allowed = field_name(name)
+        if allowed and value and allowed not in taken:
+            fields.setdefault(allowed, value)
+    return fields
+
+
+@functools.lru_cache(maxsize=1024)
+def parsed_name(name: str) -> str:
+    """`name` of a parsed field as a field of the entry; empty when nothing is left."""
+    allowed = field_name(name)
+    return field_name(PREFIX + name) if allowed.startswith(_OURS) else allowed
 
 
 def field_name(name: str) -> str:

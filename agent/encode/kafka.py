@@ -2,7 +2,8 @@
 
 Source: Kafka's docs, "Message Format". What Kafka calls a batch is a `RecordSet` here: its records may come from
 several of our batches. A record's key is the container's id, which keeps a container's records in one partition
-and in order; its value is the record as JSON, the same as everywhere; the header `id` is the record's id.
+and in order; its value is the record as JSON, the same as everywhere; the header `id` is the record's id, the header
+`level` its level, where one is known.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ from dataclasses import dataclass, replace
 
 from aiokafka.record.util import calc_crc32c
 
-from agent.batch import Batch
+from agent.batch import NS, Batch
 from agent.encode.compress import compressed
 from agent.encode.ndjson import lines
 from agent.encode.protobuf import varint
+from agent.encode.times import near
+from agent.level import Level
 
 #: What `compress` may be, and its number in a record set's attributes.
 CODECS = {"none": 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
@@ -28,8 +31,11 @@ _COVERED = struct.Struct(">hiqqqhii")
 OVERHEAD_BYTES = _HEAD.size + _COVERED.size
 #: Of a record: its length, attributes, time and offset.
 _RECORD_OVERHEAD_BYTES = 21
-_HEADER = b"\x02\x04id"  # one header, the name of which has two bytes: numbers are zigzag-encoded
+#: One header, the name of which has two bytes, or two: numbers are zigzag-encoded.
+_HEADER, _HEADERS = b"\x02\x04id", b"\x04\x04id"
 _NS_PER_MS = 1_000_000
+#: Of a record's own time from when it was read; message.timestamp.after.max.ms is an hour.
+BEHIND_NS, AHEAD_NS = 24 * 3600 * NS, 300 * NS
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +53,7 @@ class Column:
         return cls(
             [row for first, batch in batches for row in range(first, first + len(batch))],
             [name for _, batch in batches for name in batch.ids()],
-            [stamp // _NS_PER_MS for _, batch in batches for stamp in batch.timestamps],
+            [stamp // _NS_PER_MS for _, batch in batches for stamp in _times(batch)],
             [body for _, batch in batches for body in _bodies(batch)],
         )
 
@@ -123,6 +129,11 @@ def _record_set(column: Column, start: int, stop: int) -> RecordSet:
     )
 
 
+def _times(batch: Batch) -> Sequence[int]:
+    """Brokers refuse a set, or keep it for ever, for one time too far ahead."""
+    return near(batch, behind_ns=BEHIND_NS, ahead_ns=AHEAD_NS)
+
+
 def _bodies(batch: Batch) -> list[bytes]:
     """Each record from its key on: what does not depend on its place in a set."""
     key = batch.container.id.encode()
@@ -133,9 +144,23 @@ def _bodies(batch: Batch) -> list[bytes]:
     for record, name in zip(records, ids, strict=True):
         parts[1], parts[2], parts[4], parts[5] = _zigzag(len(record)), record, _zigzag(len(name)), name
         bodies.append(b"".join(parts))
+    if batch.levels:
+        ends = [len(_zigzag(len(name))) + len(name) for name in ids]
+        bodies = [
+            b"%b%b%b%b" % (body[: -end - len(_HEADER)], _HEADERS, body[-end:], _LEVELS[level])
+            if level
+            else body
+            for body, end, level in zip(bodies, ends, batch.levels, strict=True)
+        ]
     return bodies
 
 
 @functools.lru_cache(maxsize=1 << 15)
 def _zigzag(value: int) -> bytes:
     return varint(value * 2 if value >= 0 else -value * 2 - 1)
+
+
+_LEVELS = [
+    b"",
+    *(b"\x0alevel%b%b" % (_zigzag(len(level.text)), level.text.encode()) for level in Level),
+]

@@ -6,25 +6,41 @@ Source: loki pkg/push/push.proto; the structure is
     Entry { 1: Timestamp, 2: string line, 3: repeated LabelPair }
     Timestamp { 1: int64 seconds, 2: int32 nanos }      LabelPair { 1: string name, 2: string value }
 
-Labels choose the stream and are few; all else goes along with each entry as structured metadata.
+Labels choose the stream and are few; all else goes along with each entry as structured metadata: also its level
+(Loki makes `detected_level` of a `level` there: pkg/distributor/field_detection.go) and its parsed fields.
+
+A whole push suffers for an entry that is too far behind its stream's newest or ahead of Loki's clock. So a record's
+own time counts only near the time at which it was read; else that one does, and its own is metadata.
 """
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from operator import add
 
-from agent.batch import NS, Batch, Container, Stream
+from agent.batch import NS, Batch, Container, Stream, rfc3339
+from agent.encode.fields import MOST_FIELDS, Flattened, parsed
+from agent.encode.orchestrated import NAMES
 from agent.encode.protobuf import field, head, varint, varint_size
+from agent.encode.times import near
 from agent.encode.utf8 import cleaned
+from agent.level import Level
 
 #: The names that do not mean a container's label.
 FIXED_LABELS = ("host", "project", "service", "container", "stream", "image", "tag")
 DEFAULT_LABELS = ("host", "project", "service", "container", "stream")
 SERVICE_NAME = "service_name"  # Loki's own first look; derived there by guessing, unless it is sent
 RECORD_ID = "record_id"
+LEVEL, OWN_TIME, TRUNCATED = "level", "timestamp", "truncated"
+#: Of structured metadata, with an entry.
+MOST_PAIRS = 128
+_MOST_OWN = 5  # beside fields: id, level, own time, truncated, and what Loki adds
+#: Loki's own bounds are an hour and ten minutes.
+BEHIND_NS, AHEAD_NS = 45 * 60 * NS, 5 * 60 * NS
 
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_]")
 _NOT_IN_VALUES = re.compile(r'["\\\x00-\x1f\x7f]')
@@ -58,6 +74,7 @@ def _labels(container: Container, stream: Stream, labels: tuple[str, ...]) -> by
     return text
 
 
+@functools.lru_cache(maxsize=1024)
 def label_name(name: str) -> str:
     """`name` in the letters Loki allows: `com.example.team` becomes `com_example_team`."""
     allowed = _NOT_IN_NAMES.sub("_", name)
@@ -84,31 +101,85 @@ def _escape(match: re.Match[str]) -> str:
     return f"\\{match[0]}" if match[0] in '"\\' else f"\\x{ord(match[0]):02x}"
 
 
-def _metadata(container: Container, stream: Stream, labels: tuple[str, ...]) -> bytes:
-    """Every entry's structured metadata but the record's id: what is no label."""
-    key = ("loki metadata", stream, labels)
+def _metadata(container: Container, stream: Stream, labels: tuple[str, ...], own: frozenset[str]) -> bytes:
+    """Every entry's structured metadata but the record's id and its `own`: what is no label."""
+    key = ("loki metadata", stream, labels, own)
     pairs = container.constants.get(key)
     if pairs is None:
-        values = {"container_id": container.id} | _known(container, stream)
-        named = {name: value for name, value in values.items() if value and name not in labels}
-        for name, value in [*container.labels.items(), *container.env.items()]:
-            if value and name not in labels:
-                named.setdefault(label_name(name), value)
-        pairs = b"".join(_pair(name, value.encode()) for name, value in named.items())
+        named = _named(container, stream, labels)
+        pairs = _pairs({name: value for name, value in named.items() if name not in own})
         container.constants[key] = pairs
     return pairs
 
 
+def _named(container: Container, stream: Stream, labels: tuple[str, ...]) -> dict[str, str]:
+    values = {"container_id": container.id} | _known(container, stream)
+    named = {name: value for name, value in values.items() if value and name not in labels}
+    for name, value in [*container.labels.items(), *container.env.items()]:
+        if value and name not in labels:
+            named.setdefault(label_name(name), value)
+    return named
+
+
 def _entries(batch: Batch, labels: tuple[str, ...]) -> bytes:
     """Every record as a field 2 of Stream."""
-    lines, ids = cleaned(batch), batch.ids()
-    constant = _metadata(batch.container, batch.stream, labels)
-    marked = constant + _pair("truncated", b"true")
+    lines, ids, stamps = cleaned(batch), batch.ids(), near(batch, behind_ns=BEHIND_NS, ahead_ns=AHEAD_NS)
+    own = _own_names(batch, labels)
+    more = _own_metadata(batch, stamps, labels, own) if own or batch.fields else None
+    constant = _metadata(batch.container, batch.stream, labels, own)
+    marked = constant + _pair(TRUNCATED, b"true")
     parts: list[bytes] = []
-    for start, stop in _runs(batch.timestamps, ids, batch.truncated):
+    for start, stop in _runs(stamps, ids, batch.truncated):
+        run = slice(start, stop)
         metadata = marked if start in batch.truncated else constant
-        parts += _run(batch.timestamps[start:stop], lines[start:stop], ids[start:stop], metadata)
+        parts += _run(stamps[run], lines[run], ids[run], metadata, more and more[run])
     return b"".join(parts)
+
+
+def _own_names(batch: Batch, labels: tuple[str, ...]) -> frozenset[str]:
+    """The metadata that differs from record to record, whatever the container's labels say."""
+    names = {LEVEL} if batch.levels else set[str]()
+    names |= {OWN_TIME} if batch.read_at else set()
+    return frozenset(names - set(map(label_name, labels)))
+
+
+def _own_metadata(
+    batch: Batch, stamps: Sequence[int], labels: tuple[str, ...], own: Collection[str]
+) -> list[bytes]:
+    """Of each record the metadata that others do not have: level, own time, parsed fields."""
+    constant = _named(batch.container, batch.stream, labels)
+    taken = {*constant, *map(label_name, labels), *_known(batch.container, batch.stream), *_TAKEN}
+    room = max(0, min(MOST_FIELDS, MOST_PAIRS - len(constant) - _MOST_OWN))
+    levels, fields = parsed(batch)
+    if LEVEL not in own:
+        levels = bytes(len(batch))
+    named = Flattened(label_name, taken, room)
+    labelled = {name: _pairs({name: constant[name]} if name in constant else {}) for name in own}
+    words = [labelled.get(LEVEL, b""), *_LEVELS[1:]]
+    more = [words[level] + _pairs(named.texts(text)) for level, text in zip(levels, fields, strict=True)]
+    if OWN_TIME in own:
+        for row, (stamp, time) in enumerate(zip(batch.timestamps, stamps, strict=True)):
+            more[row] += labelled[OWN_TIME] if stamp == time else _pair(OWN_TIME, rfc3339(stamp))
+    return more
+
+
+def _pairs(named: Mapping[str, str]) -> bytes:
+    """Structured metadata."""
+    parts = []
+    for name, text in named.items():
+        known, value = _name_field(name), text.encode()
+        about = _value_head(len(value))
+        parts += [_pair_head(len(known) + len(about) + len(value)), known, about, value]
+    return b"".join(parts)
+
+
+_pair_head = functools.lru_cache(maxsize=4096)(functools.partial(head, 3))
+_value_head = functools.lru_cache(maxsize=4096)(functools.partial(head, 2))
+
+
+@functools.lru_cache(maxsize=1024)
+def _name_field(name: str) -> bytes:
+    return field(1, name.encode())
 
 
 def _runs(
@@ -135,8 +206,14 @@ def _alike(first: int, last: int) -> bool:
     return second == last_second and varint_size(nanos) == varint_size(last_nanos)
 
 
-def _run(stamps: Sequence[int], lines: Sequence[bytes], ids: Sequence[bytes], metadata: bytes) -> list[bytes]:
-    """The rows of one run, column by column."""
+def _run(
+    stamps: Sequence[int],
+    lines: Sequence[bytes],
+    ids: Sequence[bytes],
+    metadata: bytes,
+    more: Sequence[bytes] | None,
+) -> list[bytes]:
+    """The rows of one run, column by column. `more`: metadata of each row's own."""
     second, nanos = divmod(stamps[0], NS)
     width = varint_size(nanos)
     seconds = b"\x08" + varint(second) + b"\x10"
@@ -145,9 +222,15 @@ def _run(stamps: Sequence[int], lines: Sequence[bytes], ids: Sequence[bytes], me
     rest = len(time) + width + len(before_id) + len(ids[0])
     sizes = list(map(len, lines))
     heads = {size: head(2, size) for size in set(sizes)}
-    openings = {size: head(2, rest + len(before) + size) + time for size, before in heads.items()}
     parts = [before_id] * (_PARTS * len(lines))
-    parts[0::_PARTS] = map(openings.__getitem__, sizes)
+    if more is None:
+        openings = {size: head(2, rest + len(before) + size) + time for size, before in heads.items()}
+        parts[0::_PARTS] = map(openings.__getitem__, sizes)
+    else:
+        spans = list(map(add, map(len, map(heads.__getitem__, sizes)), map(add, sizes, map(len, more))))
+        wider = {span: head(2, rest + span) + time for span in set(spans)}
+        parts[0::_PARTS] = map(wider.__getitem__, spans)
+        parts[4::_PARTS] = [each + before_id for each in more]
     parts[1::_PARTS] = _varints([stamp - second * NS for stamp in stamps], width)
     parts[2::_PARTS] = map(heads.__getitem__, sizes)
     parts[3::_PARTS] = lines
@@ -171,3 +254,7 @@ def _varints(values: Sequence[int], width: int) -> list[bytes]:
 
 def _pair(name: str, value: bytes) -> bytes:
     return field(3, field(1, name.encode()) + field(2, value))
+
+
+_LEVELS = [b"", *(_pair(LEVEL, level.text.encode()) for level in Level)]
+_TAKEN = {"container_id", SERVICE_NAME, RECORD_ID, LEVEL, "detected_level", OWN_TIME, TRUNCATED, *NAMES}

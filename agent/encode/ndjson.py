@@ -6,16 +6,22 @@ the columns are encoded whole and interleaved with it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from operator import add
+
 import orjson
 
 from agent.batch import Batch, Container, Stream
 from agent.encode.utf8 import escaped
+from agent.level import Level
 
 FORMAT = "ndjson"
 _OPEN = b'{"timestamp":"'
 _CLOSE = b'"}\n'
 _HEAD = {stream: b'","stream":"%b","message":"' % stream.value.encode() for stream in Stream}
 _TRUNCATED = b'","truncated":true'
+_QUOTE = b'"'
+_LEVELS = [b"", *(b',"level":"%b"' % level.text.encode() for level in Level)]
 _PARTS = 6  # close and open, timestamp, head, message, tail, id
 
 
@@ -39,10 +45,21 @@ def _encode(batch: Batch) -> bytes:
     parts[1::_PARTS] = batch.rfc3339()
     parts[3::_PARTS] = escaped(batch)
     parts[5::_PARTS] = batch.ids()
+    if batch.levels or batch.fields:
+        parts[4::_PARTS] = [_QUOTE + parsed + tail[1:] for parsed in members(batch)]
     for row in batch.truncated:
-        parts[_PARTS * row + 4] = _TRUNCATED + tail[1:]
+        parts[_PARTS * row + 4] = _TRUNCATED + parts[_PARTS * row + 4][1:]
     parts.append(_CLOSE)
     return b"".join(parts)
+
+
+def members(batch: Batch) -> Iterator[bytes]:
+    """For each record `,"level":"…","fields":{…}`, of that what it has."""
+    levels = map(_LEVELS.__getitem__, batch.levels or bytes(len(batch)))
+    if batch.fields is None:
+        return levels
+    fields = (b',"fields":' + found if found else b"" for found in batch.fields)
+    return map(add, levels, fields)
 
 
 def _tail(container: Container) -> bytes:
@@ -65,5 +82,7 @@ def describe(container: Container) -> dict[str, object]:
         "env": dict(container.env),
         "project": container.project,
         "service": container.service,
+        "swarm": dict(container.swarm),
+        "kubernetes": dict(container.kubernetes),
     }
     return {key: value for key, value in described.items() if value}

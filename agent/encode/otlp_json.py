@@ -5,17 +5,28 @@ Source: OTLP specification, "JSON Protobuf Encoding": names in lowerCamelCase, 6
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import orjson
 
 import agent
 from agent.batch import Batch, Container
-from agent.encode.otlp import IOSTREAM, RECORD_ID, SCOPE, TRUNCATED, Attributes, Value, resource
+from agent.encode.otlp import (
+    IOSTREAM,
+    RECORD_ID,
+    SCOPE,
+    SEVERITIES,
+    TRUNCATED,
+    Attributes,
+    Value,
+    own,
+    resource,
+)
 from agent.encode.utf8 import escaped
 
 _OPEN = b'{"timeUnixNano":"'
 _CLOSE = b'"}}]}'
+_BODY, _ATTRIBUTES = b'"}', b',"attributes":['
 _PARTS = 6  # close and open, time, from there to the line, line, attributes, id
 
 
@@ -53,6 +64,10 @@ def _any(value: Value) -> dict[str, object]:
             return {"boolValue": value}
         case str():
             return {"stringValue": value}
+        case int():
+            return {"intValue": str(value)}
+        case float():
+            return {"doubleValue": value}
         case tuple():
             return {"arrayValue": {"values": [_any(each) for each in value]}}
 
@@ -68,12 +83,39 @@ def _records(batch: Batch, observed_ns: int) -> bytes:
     parts[5::_PARTS] = batch.ids()
     for row in batch.truncated:
         parts[_PARTS * row + 4] = marked
+    if batch.levels or batch.fields:
+        # Between the body and its attributes, and after the bracket that opens these.
+        parts[4::_PARTS] = [
+            b"%b%b%b%b%b" % (_BODY, members, _ATTRIBUTES, attributes, after[len(_BODY + _ATTRIBUTES) :])
+            for (members, attributes), after in zip(_own(batch), parts[4::_PARTS], strict=True)
+        ]
     parts.append(_CLOSE)
     return b"".join(parts)
+
+
+def _own(batch: Batch) -> Iterator[tuple[bytes, bytes]]:
+    """Of each LogRecord the members that differ from record to record, and its attributes."""
+    if batch.fields is None:
+        yield from ((_LEVELS[level], b"") for level in batch.levels or b"")
+        return
+    for level, found in own(batch):
+        ids = b',"traceId":"%b"' % found.trace_id.encode() if found.trace_id else b""
+        ids += b',"spanId":"%b"' % found.span_id.encode() if found.span_id else b""
+        pairs = [_pair(name, value) for name, value in found.attributes.items()]
+        yield _LEVELS[level] + ids, orjson.dumps(pairs)[1:-1] + b"," if pairs else b""
 
 
 def _attributes(batch: Batch, *more: tuple[str, Value]) -> bytes:
     """From the line's closing quote to the opening quote of the id."""
     named = [(IOSTREAM, batch.stream.value), *more, (RECORD_ID, "")]
     pairs = orjson.dumps([_pair(name, value) for name, value in named])
-    return b'"},"attributes":' + pairs.removesuffix(_CLOSE[:-1])
+    return _BODY + b',"attributes":' + pairs.removesuffix(_CLOSE[:-1])
+
+
+_LEVELS = [
+    b"",
+    *(
+        b',"severityNumber":%d,"severityText":"%b"' % (number, level.text.encode())
+        for level, number in SEVERITIES.items()
+    ),
+]

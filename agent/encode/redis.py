@@ -1,7 +1,8 @@
 """The record as an entry of a Redis stream, or as an element of a list: commands in RESP, column by column.
 
-Source: Redis' docs, XADD and RPUSH. An entry has one field, `record`: the record as JSON, the same as everywhere.
-A command for each entry, but one for all that go to the end of the same list.
+Source: Redis' docs, XADD and RPUSH. An entry has the field `record`, the record as JSON, the same as everywhere, and
+where its level is known the field `level`. A command for each entry, but one for all that go to the end of the same
+list.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from dataclasses import dataclass
 
 from agent.batch import Batch, Container
 from agent.encode.ndjson import lines
+from agent.level import Level
 
-FIELD = b"record"
+FIELD, LEVEL = b"record", b"level"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,7 @@ class Commands:
 
 def xadd(batches: Sequence[Batch], key: Callable[[Container], bytes], maxlen: int) -> Commands:
     """Each record as an entry of the stream `key`, of which about `maxlen` are kept; 0: all."""
-    data = b"".join(_entries(batch, _xadd(key(batch.container), maxlen)) for batch in batches)
+    data = b"".join(_entries(batch, key(batch.container), maxlen) for batch in batches)
     return Commands(data, [1] * sum(map(len, batches)))
 
 
@@ -40,10 +42,11 @@ def rpush(batches: Sequence[Batch], key: Callable[[Container], bytes]) -> Comman
     return Commands(b"".join(parts), counts)
 
 
-def _xadd(key: bytes, maxlen: int) -> bytes:
+def _xadd(key: bytes, maxlen: int, level: int = 0) -> bytes:
     """An XADD up to its last argument."""
     bound = [b"MAXLEN", b"~", b"%d" % maxlen] if maxlen else []
-    return _head(b"XADD", key, *bound, b"*", FIELD, arguments=1)
+    levels = [LEVEL, Level(level).text.encode()] if level else []
+    return _head(b"XADD", key, *bound, b"*", *levels, FIELD, arguments=1)
 
 
 def _head(*words: bytes, arguments: int) -> bytes:
@@ -55,11 +58,17 @@ def _bulks(words: Sequence[bytes]) -> list[bytes]:
     return [b"$%d\r\n%b\r\n" % (len(word), word) for word in words]
 
 
-def _entries(batch: Batch, head: bytes) -> bytes:
+def _entries(batch: Batch, key: bytes, maxlen: int) -> bytes:
     records = lines(batch)
     sizes = list(map(len, records))
-    openings = {size: b"\r\n%b$%d\r\n" % (head, size) for size in set(sizes)}
     parts = [b""] * (2 * len(records))
-    parts[0::2] = map(openings.__getitem__, sizes)
+    if batch.levels:
+        known = {level: _xadd(key, maxlen, level) for level in set(batch.levels)}
+        heads = map(known.__getitem__, batch.levels)
+        parts[0::2] = [b"\r\n%b$%d\r\n" % kind for kind in zip(heads, sizes, strict=True)]
+    else:
+        head = _xadd(key, maxlen)
+        openings = {size: b"\r\n%b$%d\r\n" % (head, size) for size in set(sizes)}
+        parts[0::2] = map(openings.__getitem__, sizes)
     parts[1::2] = records
     return b"".join(parts)[2:] + b"\r\n" if parts else b""

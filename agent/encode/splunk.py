@@ -8,7 +8,8 @@ daemon/logger/splunk/splunk.go, in its three formats:
     raw     "web label=value …"
 
 What that driver does not send goes along as indexed fields: they are no part of the event, which is what counts
-for a licence.
+for a licence. Parsed fields are part of it, below `fields`; but where `line` or the event is what they were parsed
+from, they are there already.
 """
 
 from __future__ import annotations
@@ -19,15 +20,19 @@ from dataclasses import dataclass, field
 import orjson
 
 from agent.batch import Batch, Container
+from agent.encode.fields import parsed
 from agent.encode.utf8 import escaped
+from agent.level import Level
 from agent.tag import Tag
 
-RECORD_ID, TRUNCATED = "record_id", "truncated"
+RECORD_ID, TRUNCATED, LEVEL = "record_id", "truncated", "level"
 CONSTANT_FIELDS = ("container_id", "container_name", "image", "project", "service", "stream")
-FIELDS = (*CONSTANT_FIELDS, TRUNCATED, RECORD_ID)
+FIELDS = (*CONSTANT_FIELDS, LEVEL, TRUNCATED, RECORD_ID)
 BLANK = "it is blank, which Splunk does not take"
 
 _OPEN = b'{"time":"'
+_END = b"}}\n"
+_BLANKS = b" \t\r"
 _PARTS = 7  # opening, time, metadata, id, what leads to the line, line, end
 _DIGITS = b"0123456789"
 #: By its first byte, the last ones that a JSON text may have: an exception for every other line would cost more.
@@ -81,13 +86,23 @@ def events(batches: Sequence[Batch], layout: Layout) -> Events:
 def _written(batch: Batch, layout: Layout) -> list[bytes]:
     """The parts of every event."""
     before, after = _around(batch, layout)
-    parts = [_OPEN, b"", _metadata(batch, layout, truncated=False), b"", before, b"", after] * len(batch)
+    parts = [_OPEN, b"", _metadata(batch, layout), b"", before, b"", after] * len(batch)
     parts[1::_PARTS] = _times(batch.timestamps)
     if RECORD_ID in layout.fields:
         parts[3::_PARTS] = batch.ids()
     parts[5::_PARTS] = _lines(batch, layout)
+    levels, fields = parsed(batch)
+    if batch.levels and LEVEL in layout.fields:
+        known = {level: _metadata(batch, layout, level=level) for level in set(levels)}
+        parts[2::_PARTS] = map(known.__getitem__, levels)
+    if batch.fields and layout.format != "raw":
+        opening = after.removesuffix(_END) + b',"fields":'
+        parts[6::_PARTS] = [
+            opening + text + _END if text and not (layout.format == "json" and _is_object(line)) else after
+            for text, line in zip(fields, parts[5::_PARTS], strict=True)
+        ]
     for row in batch.truncated:
-        parts[_PARTS * row + 2] = _metadata(batch, layout, truncated=True)
+        parts[_PARTS * row + 2] = _metadata(batch, layout, level=levels[row], truncated=True)
     return parts
 
 
@@ -109,8 +124,13 @@ def _lines(batch: Batch, layout: Layout) -> Sequence[bytes]:
     ]
 
 
+def _is_object(line: bytes) -> bool:
+    """Whether a line that is sent as JSON is an object."""
+    return line.lstrip(_BLANKS)[:1] == b"{"
+
+
 def _is_json(message: bytes) -> bool:
-    text = message.strip(b" \t\r")
+    text = message.strip(_BLANKS)
     if not text or text[-1] not in _JSON_ENDS.get(text[0], b""):
         return False
     try:
@@ -120,16 +140,16 @@ def _is_json(message: bytes) -> bool:
     return True
 
 
-def _metadata(batch: Batch, layout: Layout, *, truncated: bool) -> bytes:
+def _metadata(batch: Batch, layout: Layout, *, level: int = 0, truncated: bool = False) -> bytes:
     """What stands behind the time, up to the record's id."""
-    constants, key = batch.container.constants, ("splunk metadata", layout, batch.stream, truncated)
+    constants, key = batch.container.constants, ("splunk metadata", layout, batch.stream, level, truncated)
     text = constants.get(key)
     if text is None:
         named = {name: getattr(layout, name) for name in ("source", "sourcetype", "index")}
         values = {name: tag.render(batch.container) for name, tag in named.items() if tag is not None}
         metadata: dict[str, object] = {"host": batch.container.host}
         metadata |= {name: value for name, value in values.items() if value}
-        fields = _fields(batch, layout, truncated=truncated)
+        fields = _fields(batch, layout, level=level, truncated=truncated)
         cut = 1
         if RECORD_ID in layout.fields:
             fields[RECORD_ID] = ""
@@ -140,7 +160,7 @@ def _metadata(batch: Batch, layout: Layout, *, truncated: bool) -> bytes:
     return text
 
 
-def _fields(batch: Batch, layout: Layout, *, truncated: bool) -> dict[str, str]:
+def _fields(batch: Batch, layout: Layout, *, level: int, truncated: bool) -> dict[str, str]:
     container = batch.container
     values = {
         "container_id": container.id,
@@ -149,6 +169,7 @@ def _fields(batch: Batch, layout: Layout, *, truncated: bool) -> dict[str, str]:
         "project": container.project,
         "service": container.service,
         "stream": batch.stream.value,
+        LEVEL: Level(level).text if level else None,
         TRUNCATED: "true" if truncated else None,
     }
     return {name: value for name, value in values.items() if value and name in layout.fields}
@@ -166,7 +187,7 @@ def _around(batch: Batch, layout: Layout) -> tuple[bytes, bytes]:
     if attributes := _attributes(container):
         rest["attrs"] = attributes
     quote = b"" if layout.format == "json" else b'"'
-    return opening + b'{"line":' + quote, quote + b"," + orjson.dumps(rest)[1:] + b"}\n"
+    return opening + b'{"line":' + quote, quote + b"," + orjson.dumps(rest)[1:-1] + _END
 
 
 def _attributes(container: Container) -> dict[str, str]:

@@ -1,20 +1,25 @@
 """The record as a syslog message, in the form of RFC 5424 or of RFC 3164, and how messages are framed in a stream.
 
 Header fields as moby daemon/logger/syslog/syslog.go has them: the tag is APP-NAME and MSGID, PROCID our process,
-the severity `info`, of stderr `err`. What that driver has no place for is structured data. No BOM before the text:
-receivers store it. Framing after RFC 6587: counted octets, or a newline, which then must not be in a message.
+the severity that of the record's level, else `info`, of stderr `err`. What that driver has no place for is
+structured data. No BOM before the text: receivers store it. Framing after RFC 6587: counted octets, or a newline,
+which then must not be in a message.
 """
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from agent.batch import NS, Batch, Container, Stream
+from agent.encode.fields import Flattened
+from agent.encode.orchestrated import NAMES, named
 from agent.encode.utf8 import cleaned
+from agent.level import Level
 
 #: RFC 5424, 6.2.1. The driver of Docker sends as `daemon`.
 FACILITIES = (
@@ -34,6 +39,7 @@ _NOT_PRINTABLE = re.compile(r"[^!-~]")
 _NOT_IN_TAGS = re.compile(r"[^!-9;-Z\\^-~]")  # nor a colon or bracket, which end a tag
 _NOT_IN_NAMES = re.compile(r'[^!-~]|[="\].]')  # RFC 5424 allows dots, but syslog-ng takes them for a path
 _IN_VALUES = re.compile(r'["\\\]]')
+_TAKEN = {"record_id", "truncated", *NAMES}
 #: What ends a message in a stream of lines (null bytes do for syslog-ng), and how rsyslog writes that.
 _ENDS = ((b"\n", b"#012"), (b"\0", b"#000"))
 
@@ -46,17 +52,31 @@ class Style:
     facility  0 to 23
     sd_id     what the structured data is called; None: there is none
     host      whether to name the host: a local socket's reader, of RFC 3164, knows it and expects none
+    most      bytes of a message: one that would be longer goes without its parsed fields
     """
 
     rfc: str = "5424"
     facility: int = DAEMON
     sd_id: str | None = STRUCTURED_DATA
     host: bool = True
+    most: int = 8192
 
 
 def messages(batch: Batch, style: Style) -> list[bytes]:
     """Every record as one message, not framed."""
-    return _rfc5424(batch, style) if style.rfc == "5424" else _rfc3164(batch, style)
+    column = _rfc5424(batch, style) if style.rfc == "5424" else _rfc3164(batch, style)
+    return _with_levels(column, batch, style) if batch.levels else column
+
+
+def _with_levels(column: Sequence[bytes], batch: Batch, style: Style) -> list[bytes]:
+    """The messages with their levels' severities instead of the stream's."""
+    plain = _SEVERITIES[batch.stream]
+    severities = [plain, *(level.severity for level in Level)]
+    heads = [b"<%d>" % (style.facility * 8 + severity) for severity in severities]
+    after = len(heads[0])
+    return [
+        heads[level] + message[after:] for level, message in zip(batch.levels or b"", column, strict=True)
+    ]
 
 
 def counted(column: Sequence[bytes]) -> bytes:
@@ -90,14 +110,35 @@ def _rfc5424(batch: Batch, style: Style) -> list[bytes]:
     middle, tail, marked = _around(batch.container, batch.stream, style)
     times = [stamp[:_MICROSECONDS] for stamp in batch.rfc3339()]
     ids = batch.ids() if style.sd_id is not None else [b""] * len(batch)
-    texts = cleaned(batch)
+    messages = cleaned(batch)
     column = [
         b"".join((head, stamp, middle, identity, tail, text))
-        for stamp, identity, text in zip(times, ids, texts, strict=True)
+        for stamp, identity, text in zip(times, ids, messages, strict=True)
     ]
     for row in batch.truncated:
-        column[row] = b"".join((head, times[row], middle, ids[row], marked, texts[row]))
-    return column
+        column[row] = b"".join((head, times[row], middle, ids[row], marked, messages[row]))
+    if style.sd_id is None or batch.fields is None:
+        return column
+    before = len(head) + _MICROSECONDS + len(middle) + len(b'"')
+    ends = [before + len(identity) for identity in ids]
+    return _with_fields(column, ends, batch, style)
+
+
+def _with_fields(column: Sequence[bytes], ends: Sequence[int], batch: Batch, style: Style) -> list[bytes]:
+    """The messages with parsed fields among the structured data. `ends`: where the id's parameter does."""
+    container, stream = batch.container, batch.stream
+    taken = {*_known(container, stream), *_parameters(container, stream), *_TAKEN}
+    described = Flattened(parameter_name, taken)
+    made = [_told(described.texts(fields)).encode() for fields in batch.fields or ()]
+    return [
+        message[:end] + more + message[end:] if len(message) + len(more) <= style.most else message
+        for message, end, more in zip(column, ends, made, strict=True)
+    ]
+
+
+def _told(parameters: Mapping[str, str]) -> str:
+    """Parameters as they are written, a blank before each."""
+    return "".join([f' {name}="{_IN_VALUES.sub(_escape, value)}"' for name, value in parameters.items()])
 
 
 def _around(container: Container, stream: Stream, style: Style) -> tuple[bytes, bytes, bytes]:
@@ -108,10 +149,8 @@ def _around(container: Container, stream: Stream, style: Style) -> tuple[bytes, 
     key = ("syslog", stream, style.sd_id)
     known = container.constants.get(key)
     if known is None:
-        pairs = "".join(
-            f' {name}="{_IN_VALUES.sub(_escape, value)}"' for name, value in _parameters(container, stream)
-        )
-        known = container.constants[key] = f'{style.sd_id}{pairs} record_id="'.encode()
+        told = _told(_parameters(container, stream))
+        known = container.constants[key] = f'{style.sd_id}{told} record_id="'.encode()
     return header + b"[" + known, b'"] ', b'" truncated="true"] '
 
 
@@ -127,9 +166,9 @@ def _header(container: Container) -> bytes:
     return known
 
 
-def _parameters(container: Container, stream: Stream) -> list[tuple[str, str]]:
-    """Names and values of the structured data, but for what differs from record to record."""
-    ours = {
+def _known(container: Container, stream: Stream) -> dict[str, str | None]:
+    """The parameters that are ours alone."""
+    return {
         "stream": stream.value,
         "container_id": container.id,
         "container_name": container.name,
@@ -137,14 +176,26 @@ def _parameters(container: Container, stream: Stream) -> list[tuple[str, str]]:
         "image_id": container.image_id,
         "project": container.project,
         "service": container.service,
+        **named(container),
     }
+
+
+def _parameters(container: Container, stream: Stream) -> dict[str, str]:
+    """Names and values of the structured data, but for what differs from record to record."""
+    ours = _known(container, stream)
     named = {name: value for name, value in ours.items() if value}
-    taken = {*ours, "record_id", "truncated"}
+    taken = {*ours, *_TAKEN}
     for name, value in [*container.labels.items(), *container.env.items()]:
-        allowed = _NOT_IN_NAMES.sub("_", name)[-NAME_CHARACTERS:]  # the end says more than the beginning
+        allowed = parameter_name(name)
         if allowed and value and allowed not in taken:
             named.setdefault(allowed, value)
-    return list(named.items())
+    return named
+
+
+@functools.lru_cache(maxsize=1024)
+def parameter_name(name: str) -> str:
+    """`name` of a label, variable or parsed field as an SD-NAME: of a long one the end, which says more."""
+    return _NOT_IN_NAMES.sub("_", name)[-NAME_CHARACTERS:]
 
 
 def _rfc3164(batch: Batch, style: Style) -> list[bytes]:

@@ -1,4 +1,4 @@
-"""Messages as text: what is not UTF-8 becomes U+FFFD, and is counted in `Batch.undecodable`.
+"""Messages as text: what is not UTF-8 becomes U+FFFD, and its row is in `Batch.undecodable`.
 
 The column is decoded in one call. Joined by an ASCII byte it decodes line by line all the same, because no
 UTF-8 sequence, whole or broken, reaches across one.
@@ -22,7 +22,9 @@ def joined(batch: Batch) -> str:
     try:
         return whole.decode()
     except UnicodeDecodeError:
-        batch.undecodable = sum(not _is_utf8(message) for message in batch.messages)
+        batch.undecodable = frozenset(
+            row for row, message in enumerate(batch.messages) if not _is_utf8(message)
+        )
         return whole.decode(errors="replace")
 
 

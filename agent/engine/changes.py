@@ -7,11 +7,17 @@ is missed for good because an event was.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from typing import Final
 
 from agent.engine.containers import ContainerFacts, Event, Summary, facts_of_event
 from agent.engine.version import EngineVersion
+
+#: Docker's name for it, and Podman's. A label of that name takes its place among an event's attributes.
+_EXIT_CODES: Final = frozenset({"exitCode", "containerExitCode"})
+_EXIT_CODE: Final = re.compile(r"[0-9]{1,3}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +108,7 @@ class Register:
         return self.seen(replace(known, started_ns=event.time_ns, running=True, status="running"))
 
     def died(self, event: Event) -> list[Change] | None:
-        """A run ended. None: whether it is the run we know can only be told by another look."""
+        """A run ended. None: whether it is the run we know, and how it ended, can only be told by another look."""
         known = self._known.get(event.id)
         if event.id in self._unwanted:
             return []
@@ -110,7 +116,9 @@ class Register:
             return None
         if not known.running:
             return []
-        code = event.attributes.get("exitCode") or event.attributes.get("containerExitCode") or "0"
+        code = next((event.attributes[name] for name in _EXIT_CODES if name in event.attributes), "0")
+        if not _EXIT_CODES.isdisjoint(known.labels) or not _EXIT_CODE.fullmatch(code):
+            return None
         ended = replace(known, running=False, status="exited", finished_ns=event.time_ns, exit_code=int(code))
         return self.seen(ended)
 

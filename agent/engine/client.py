@@ -7,6 +7,7 @@
     GET   /containers/json          which containers there are
     GET   /containers/{id}/json     what is to be known of one
     GET   /containers/{id}/logs     its output
+    GET   /containers/{id}/stats    what it uses (`DOCKFERRY_STATS` only)
     POST  /containers/{id}/attach   its output as it is written (source `attach` only)
 
 Nothing is ever changed. Endless streams are HTTP/1.0 requests: their answer is the bare body, which costs a
@@ -31,7 +32,7 @@ import orjson
 
 from agent.batch import NS
 from agent.engine.containers import ContainerFacts, Event, Summary, event_of, facts_of, meant, summary_of
-from agent.engine.endpoint import Endpoint, explain
+from agent.engine.endpoint import Endpoint, explain, turned_away
 from agent.engine.ssh import SshConnector, command
 from agent.engine.version import EngineVersion, ask_version, engine_version, negotiate
 from agent.errors import EngineError, EngineRefused, EngineUnreachable
@@ -48,6 +49,9 @@ _ENOUGH_BYTES: Final = 96 * 1024
 _FAST_BYTES_PER_S: Final = 8e6
 _BUSY_BYTES_PER_S: Final = 20e6
 _CLOCK_TOLERANCE_NS: Final = 2 * NS
+#: What Go's server says to whom speaks no TLS, with status 400 (net/http, `tlsRecordHeaderLooksLikeHTTP`).
+_PLAIN: Final = b"sent an HTTP request to an HTTPS server"
+_SPEAK_TLS: Final = "it speaks TLS: set DOCKER_TLS_VERIFY=1 and DOCKER_CERT_PATH"
 _ACTIONS: Final = ("create", "start", "die", "destroy", "rename")
 
 
@@ -154,6 +158,16 @@ class EngineClient:
     async def inspect(self, id: str) -> ContainerFacts:
         """What is to be known of a container. EngineRefused 404: it is gone."""
         return facts_of(await self.get(f"/containers/{id}/json"))
+
+    async def stats(self, id: str) -> bytes:
+        """What a container uses, as the Engine says it: one look (API 1.41), else the second of two.
+
+        Two looks take two seconds, one takes a second on Engine 20.10. Raises EngineRefused, EngineUnreachable.
+        """
+        params = {"stream": "false"} | ({"one-shot": "true"} if self.version.api >= (1, 41) else {})
+        async with self._open(self._requests, f"/containers/{id}/stats", params) as response:
+            with _errors_of(self.endpoint):
+                return await response.read()
 
     async def now_ns(self) -> int:
         """The Engine's clock, ns since the epoch: ours if it agrees within 2 s, else to the second below."""
@@ -349,7 +363,7 @@ def refusal(body: bytes, otherwise: str) -> str:
     try:
         answer = orjson.loads(body)
     except orjson.JSONDecodeError:
-        return otherwise
+        return f"{otherwise}; {_SPEAK_TLS}" if _PLAIN in body else otherwise
     message = answer.get("message") if isinstance(answer, dict) else None
     return str(message).strip() if message else otherwise
 
@@ -375,6 +389,8 @@ def _errors_of(endpoint: Endpoint) -> Iterator[None]:
     except TimeoutError as error:
         raise EngineUnreachable(f"the Docker Engine at {endpoint.said} does not answer") from error
     except (aiohttp.ClientError, OSError) as error:
-        why = str(error) or type(error).__name__
         where = f"the Docker Engine at {endpoint.said}"
+        if why := turned_away(error):
+            raise EngineUnreachable(f"cannot reach {where}: {why}") from error
+        why = str(error) or type(error).__name__
         raise EngineUnreachable(f"the connection to {where} was lost: {why}") from error

@@ -15,9 +15,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Final, Protocol
 
 from agent.batch import NS
+from agent.compat import Peers
 from agent.engine.changes import Change, EngineBack, EngineLost, Register
 from agent.engine.client import EngineClient
 from agent.engine.containers import ContainerFacts, Event
+from agent.engine.orchestrated import is_sandbox
 from agent.engine.own import Traces, find
 from agent.engine.version import EngineVersion
 from agent.errors import EngineRefused, EngineUnreachable, UsageError
@@ -55,6 +57,8 @@ class Choice(Protocol):
     def scope(self) -> str: ...
     @property
     def label_config(self) -> bool: ...
+    @property
+    def compat(self) -> Peers: ...
 
 
 class Discovery:
@@ -252,22 +256,28 @@ def pause_s(failures: int, luck: float) -> float:
 
 
 def wanted(choice: Choice, facts: ContainerFacts, *, own: ContainerFacts | None) -> bool:
-    """Whether a container's output is to be read: not our own, in scope, switched on, selected."""
+    """Whether a container's output is to be read: not our own, in scope, switched on, selected.
+
+    A pod's sandbox says nothing but that it ends: it is left out unless its own label asks for it.
+    """
     if own is not None and facts.id == own.id:
         return False
     if choice.scope == "project" and project_of(facts.labels) != _own_project(own):
         return False
-    enabled = _enabled(facts)
+    enabled = _enabled(facts, choice.compat)
     if (enabled is False and choice.label_config) or (choice.opt_in and not enabled):
+        return False
+    if is_sandbox(facts.labels) and choice.label_config and not enabled:
         return False
     return selected(facts, choice.include, choice.exclude)
 
 
-def _enabled(facts: ContainerFacts) -> bool | None:
-    """What the container's own label says; None: nothing, or nothing that can be understood."""
+def _enabled(facts: ContainerFacts, peers: Peers) -> bool | None:
+    """What the container itself says; None: nothing, or nothing that can be understood."""
+    said = facts.labels.get(ENABLE_LABEL) or peers.translate(facts).labels.get("enable", "")
     try:
-        return BOOLEAN.parse(facts.labels[ENABLE_LABEL])
-    except (KeyError, ValueError):
+        return BOOLEAN.parse(said)
+    except ValueError:
         return None
 
 

@@ -11,19 +11,34 @@ import grp
 import os
 import posixpath
 import pwd
+import re
 import ssl
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import IntEnum
 
 from docker.context import ContextAPI
-from docker.errors import DockerException
+from docker.errors import DockerException, TLSParameterError
 from docker.tls import TLSConfig
 from docker.utils import kwargs_from_env, parse_host
 
 from agent.errors import UsageError
 
 _UNIX = "http+unix://"
+#: OpenSSL's name for an alert about a client's certificate (RFC 8446, 6.2), in the text of its errors.
+_ALERT = re.compile(
+    r"\[SSL: \w+?_ALERT_((?:BAD_|NO_|UNSUPPORTED_)?CERTIFICATE\w*|UNKNOWN_CA|ACCESS_DENIED)\]"
+)
+
+
+class _Doubt(IntEnum):
+    """What may be wrong with a certificate, as OpenSSL numbers it (x509_vfy.h)."""
+
+    NOT_YET_VALID = 9
+    EXPIRED = 10
+    HOST = 62
+    ADDRESS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +74,7 @@ def resolve(docker: Mapping[str, str]) -> Endpoint:
     try:
         host, tls, said = _from_host(docker) if docker.get("DOCKER_HOST") else _from_context(docker)
         return _endpoint(host, tls, said)
-    except (DockerException, ValueError) as error:
+    except (DockerException, ValueError, OSError) as error:
         raise UsageError(f"the Docker endpoint cannot be used: {error}; {_origin(docker)}") from error
 
 
@@ -67,7 +82,13 @@ def _from_host(docker: Mapping[str, str]) -> tuple[str, TLSConfig | None, str]:
     said = docker["DOCKER_HOST"].strip()
     if said.startswith("unix:"):
         return said, None, said
-    given = kwargs_from_env(dict(docker))
+    try:
+        given = kwargs_from_env(dict(docker))
+    except TLSParameterError as error:
+        place = docker.get("DOCKER_CERT_PATH") or "~/.docker"
+        raise ValueError(
+            f"its certificates are to be ca.pem, cert.pem and key.pem in {place} (DOCKER_CERT_PATH)"
+        ) from error
     return said, given.get("tls"), said
 
 
@@ -103,14 +124,22 @@ def _endpoint(host: str, tls: TLSConfig | None, said: str) -> Endpoint:
 
 
 def _ssl_context(tls: TLSConfig | None) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=tls.ca_cert if tls and tls.verify else None)
+    ca = tls.ca_cert if tls and tls.verify else None
+    try:
+        context = ssl.create_default_context(cafile=ca)
+    except ssl.SSLError as error:
+        raise ValueError(f"there is no certificate in {ca}") from error
     if tls is None:
         return context
     if not tls.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     if tls.cert:
-        context.load_cert_chain(*tls.cert)
+        try:
+            context.load_cert_chain(*tls.cert)
+        except ssl.SSLError as error:
+            files = " and ".join(map(str, tls.cert))
+            raise ValueError(f"{files} are no certificate and its key") from error
     return context
 
 
@@ -129,9 +158,37 @@ def explain(endpoint: Endpoint, error: OSError) -> str:
         case ConnectionRefusedError():
             return f"cannot reach {where}: nothing listens there. Is Docker running?"
         case ssl.SSLCertVerificationError():
-            return f"cannot trust {where}: {error.verify_message}. Is its CA in DOCKER_CERT_PATH?"
+            return f"cannot trust {where}: {_mistrust(error)}"
+        case ssl.SSLError() if error.reason == "WRONG_VERSION_NUMBER":
+            return f"cannot reach {where}: what answers there speaks no TLS. Is DOCKER_TLS_VERIFY meant?"
         case _:
-            return f"cannot reach {where}: {error.strerror or error}"
+            why = turned_away(error) or error.strerror or str(error) or type(error).__name__
+            return f"cannot reach {where}: {why}"
+
+
+def _mistrust(error: ssl.SSLCertVerificationError) -> str:
+    said = error.verify_message.rstrip(".")
+    match error.verify_code:
+        case _Doubt.EXPIRED | _Doubt.NOT_YET_VALID:
+            return f"{said}. Renew it, or set this machine's clock"
+        case _Doubt.HOST | _Doubt.ADDRESS:
+            return f"{said}: it is not for the name in DOCKER_HOST"
+        case _:
+            return f"{said}: it is not of a CA that is trusted here. Is that ca.pem in DOCKER_CERT_PATH?"
+
+
+def turned_away(error: Exception) -> str:
+    """What to do when the other side ended TLS because of our certificate; empty when it was not for that.
+
+    TLS 1.3 tells so only after the handshake, in place of an answer.
+    """
+    alert = _ALERT.search(str(error))
+    if alert is None:
+        return ""
+    return (
+        f"it does not accept the certificate of this client ({alert[1].replace('_', ' ').lower()}). "
+        "Are cert.pem and key.pem in DOCKER_CERT_PATH of the CA that it trusts, and not expired?"
+    )
 
 
 def _who_may(path: str) -> str:

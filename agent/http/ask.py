@@ -6,10 +6,9 @@ import http.client
 from typing import Final
 
 from agent.errors import DockferryError, UsageError
-from agent.settings import show_address
+from agent.settings import reachable, show_address
 
 TIMEOUT_S: Final = 3.0
-_ANY: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - who listens everywhere is asked here
 
 
 def ask_health(address: tuple[str, int] | None) -> str:
@@ -19,7 +18,7 @@ def ask_health(address: tuple[str, int] | None) -> str:
     """
     if address is None:
         raise UsageError("DOCKFERRY_HTTP is off: set an address to ask the agent for its health")
-    host, port = _ANY.get(address[0], address[0]), address[1]
+    host, port = reachable(address[0]), address[1]
     where = f"http://{show_address(host, port)}/healthz"
     connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
     try:

@@ -1,9 +1,11 @@
-"""What health is judged by, and the judgement. No I/O; time is an argument."""
+"""What the agent tells of itself, and the judgement of its health. No I/O; time is an argument."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Final, Protocol
+
+from agent.batch import Container
 
 #: A sink that was throttled, or whose receiver is restarted, is soon well again: no reason for an alarm.
 PATIENCE_S: Final = 60.0
@@ -34,6 +36,21 @@ class SinkStatus(Protocol):
         """Requests sent again since it was last well."""
 
 
+class ContainerStatus(Protocol):
+    """One container that is read."""
+
+    @property
+    def container(self) -> Container: ...
+
+    @property
+    def mode(self) -> str:
+        """`logs` or `attach`."""
+
+    @property
+    def newest_ns(self) -> int:
+        """Time of the newest record that was read, ns since the epoch; 0: none yet."""
+
+
 class Status(Protocol):
     """How the agent fares, at the moment it is asked."""
 
@@ -45,11 +62,21 @@ class Status(Protocol):
         """Which Engine, as a person knows it."""
 
     @property
+    def containers(self) -> Collection[ContainerStatus]: ...
+
+    @property
     def sinks(self) -> Mapping[str, SinkStatus]: ...
 
     @property
     def spool_degraded(self) -> str | None:
         """Why the disk is not being written; None: it is."""
+
+    @property
+    def spool_max_bytes(self) -> int | None:
+        """The bound on disk; None: memory mode."""
+
+    @property
+    def memory_max_bytes(self) -> int: ...
 
 
 def reasons(status: Status, now: float) -> Iterator[str]:

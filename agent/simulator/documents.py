@@ -74,7 +74,7 @@ def info(engine: Description, containers: Iterable[Container], now: int) -> Docu
             "Authorization": None,
             "Log": ["json-file", "local"],
         },
-        "SystemTime": _time(now),
+        "SystemTime": time_text(now),
         "LoggingDriver": "json-file",
         "CgroupDriver": "systemd",
         "CgroupVersion": "2",
@@ -100,7 +100,7 @@ def inspect(container: Container) -> Document:
     spec = container.spec
     return {
         "Id": container.id,
-        "Created": _time(spec.created),
+        "Created": time_text(spec.created),
         "Path": "/simulated",
         "Args": [],
         "State": _state(container),
@@ -178,8 +178,8 @@ def _state(container: Container) -> Document:
         "Pid": 4242 if container.running else 0,
         "ExitCode": container.exit_code,
         "Error": "",
-        "StartedAt": _time(container.started_at),
-        "FinishedAt": _time(container.finished_at),
+        "StartedAt": time_text(container.started_at),
+        "FinishedAt": time_text(container.finished_at),
     }
 
 
@@ -201,7 +201,7 @@ def _status(container: Container, now: int) -> str:
             return "Removal In Progress"
 
 
-def _time(at: int) -> str:
+def time_text(at: int) -> str:
     """Write a time as Go's JSON does: no trailing zeros in the fraction."""
     if at == NEVER:
         return "0001-01-01T00:00:00Z"

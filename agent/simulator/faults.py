@@ -15,7 +15,7 @@ from typing import Literal
 from agent.simulator.containers import Container
 from agent.simulator.course import Course, Cut, CutEvery, Hang, Repeat, ReportError, Skip, StreamEffect
 
-Route = Literal["ping", "version", "info", "events", "list", "inspect", "logs", "attach"]
+Route = Literal["ping", "version", "info", "events", "list", "inspect", "logs", "stats", "attach"]
 
 
 @dataclass(frozen=True, slots=True)

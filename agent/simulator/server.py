@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import orjson
 from aiohttp import web
 
-from agent.simulator import documents
+from agent.simulator import documents, resources
 from agent.simulator.containers import Container, State
 from agent.simulator.copier import STDERR, STDOUT
 from agent.simulator.events import Filters, has_label, parse_filters
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 MULTIPLEXED: Final = "application/vnd.docker.multiplexed-stream"
 RAW: Final = "application/vnd.docker.raw-stream"
+#: Between the two looks that `stats` takes without `one-shot`: moby takes one a second.
+SECOND_LOOK_S: Final = 1.0
 Handler = Callable[["Call"], Awaitable[web.StreamResponse]]
 _LIST_FILTERS: Final = frozenset({"id", "label", "name", "status"})
 _STATUSES: Final = ("created", "running", "paused", "restarting", "removing", "exited", "dead")
@@ -78,6 +80,7 @@ def application(engine: SimulatedEngine) -> web.Application:
         ("GET", "/containers/json", "list", _list),
         ("GET", "/containers/{id}/json", "inspect", _inspect),
         ("GET", "/containers/{id}/logs", "logs", _logs),
+        ("GET", "/containers/{id}/stats", "stats", _stats),
         ("POST", "/containers/{id}/attach", "attach", _attach),
     ]
     for method, path, route, handler in routes:
@@ -250,6 +253,17 @@ def _log_content_type(call: Call) -> str | None:
     if call.version >= (1, 42) and not call.container.spec.tty:
         return MULTIPLEXED
     return RAW if call.engine.description.release >= 23 else None
+
+
+async def _stats(call: Call) -> web.StreamResponse:
+    container = call.container
+    if call.request.query.get("stream", "1") not in {"0", "false"}:
+        raise RefusedError(501, "the simulated Engine does not stream stats")
+    if call.flag("one-shot") and call.version >= (1, 41):
+        return _json(resources.stats(container, call.engine.now(), before=None))
+    before = call.engine.now()
+    await asyncio.sleep(SECOND_LOOK_S)
+    return _json(resources.stats(container, call.engine.now(), before=before))
 
 
 async def _attach(call: Call) -> web.StreamResponse:

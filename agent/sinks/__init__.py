@@ -29,6 +29,7 @@ _OURS = {
     "https": "agent.sinks.http:HttpLinesSink",
     "tcp": "agent.sinks.tcp:TcpSink",
     "tls": "agent.sinks.tcp:TcpSink",
+    "udp": "agent.sinks.udp:UdpLines",
     "loki+http": "agent.sinks.loki:LokiSink",
     "loki+https": "agent.sinks.loki:LokiSink",
     "fluent+tcp": "agent.sinks.fluent:FluentSink",

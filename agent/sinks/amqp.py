@@ -35,7 +35,6 @@ from agent.transport.amqp import AmqpTalk, ClosedError, Receipts
 from agent.transport.amqp_frames import publish
 from agent.transport.dialogue import Lending
 from agent.transport.stream import Address
-from agent.transport.tls import client_context
 
 PORTS = {"amqp": 5672, "amqps": 5671}
 GUEST = "guest"  # whom brokers know from the first, on loopback only
@@ -96,8 +95,7 @@ class AmqpSink(Sink[AmqpOptions]):
 
     async def open(self, checkpoint: bytes | None, save: Callable[[bytes], Awaitable[None]]) -> None:  # noqa: ARG002
         if self.target.scheme == "amqps":
-            tls = self.options
-            self._context = client_context(tls.ca, tls.cert, tls.key, verify=tls.verify)
+            self._context = self.options.context()
 
     async def deliver(self, batches: Sequence[Batch]) -> Outcome:
         return await self._attempt(self._deliver(batches))

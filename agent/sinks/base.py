@@ -7,13 +7,31 @@ nor counts: `agent.sinks.runner` does that, once for all.
 from __future__ import annotations
 
 import abc
+import ssl
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Generic, TypeAlias, TypeVar
 
 from agent.batch import Batch
-from agent.options import BOOLEAN, DURATION, PATH, SIZE, MiB, choice, integer, option, optional
+from agent.level import LEVEL, Level
+from agent.options import (
+    BOOLEAN,
+    DURATION,
+    PATH,
+    SECRET,
+    SIZE,
+    MiB,
+    Secret,
+    choice,
+    integer,
+    option,
+    optional,
+)
+from agent.pipeline.conditions import CONDITIONS, NONE, Conditions
+from agent.pipeline.redact import NOTHING, REDACT, Redaction
+from agent.pipeline.sample import ALL, SAMPLE, Sampling
 from agent.selectors import SELECTORS, Selector
+from agent.transport.tls import client_context
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +127,30 @@ class SinkOptions:
     select: tuple[Selector, ...] = option(
         SELECTORS, (), help="only these containers", example="project=shop,web-*"
     )
+    min_level: Level | None = option(
+        optional(LEVEL),
+        None,
+        help="only records of this level or a graver one, and those of none",
+        example="warning",
+    )
+    drop: Conditions = option(
+        CONDITIONS,
+        NONE,
+        help="all but the records that meet one of these",
+        example="GET /healthz;level=debug",
+    )
+    keep_only: Conditions = option(
+        CONDITIONS, NONE, help="only records that meet one of these", example="level>=error;field.user"
+    )
+    sample: Sampling = option(
+        SAMPLE, ALL, help="one record in so many", example="10;by=field.trace_id;except=level>=warning"
+    )
+    redact: Redaction = option(
+        REDACT, NOTHING, help="secrets taken out", example="email;card;with=hash", group="records"
+    )
+    redact_key: Secret | None = option(
+        optional(SECRET), None, help="what makes the hashes of `redact` hard to guess", group="records"
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +161,10 @@ class TlsOptions(SinkOptions):
     cert: str | None = option(optional(PATH), None, help="file of our certificate (PEM)", group="tls")
     key: str | None = option(optional(PATH), None, help="file of our certificate's key (PEM)", group="tls")
     verify: bool = option(BOOLEAN, True, help="check the receiver's certificate and name", group="tls")
+
+    def context(self) -> ssl.SSLContext:
+        """What we trust and who we are. Raises SinkError naming the file that cannot be used."""
+        return client_context(self.ca, self.cert, self.key, verify=self.verify)
 
 
 Options = TypeVar("Options", bound=SinkOptions)

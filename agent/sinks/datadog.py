@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from yarl import URL
@@ -94,8 +94,8 @@ class DatadogSink(HttpSink[DatadogOptions]):
         stamps = itertools.chain.from_iterable(batch.timestamps for batch in batches)
         why = f"older than {show_duration(self.options.max_age)} (max_age)"
         refused = {row: why for row, stamp in enumerate(stamps) if stamp < oldest}
-        rest = [part for batch in batches for part in _since(batch, oldest)]
-        outcome = await super().deliver(rest) if rest else Delivered()
+        rest = [_since(batch, oldest) for batch in batches]
+        outcome = await super().deliver(rest) if any(rest) else Delivered()
         return Partial(refused=refused) if isinstance(outcome, Delivered) else outcome
 
     def encode(self, batches: Sequence[Batch]) -> Request:
@@ -132,10 +132,8 @@ def _intake(target: Target, endpoint: str | None) -> Target:
     return replace(target, transport=url.scheme, host=url.host, port=url.explicit_port, path=path)
 
 
-def _since(batch: Batch, oldest: int) -> Iterator[Batch]:
-    """The runs of rows that are not older."""
-    stop = 0
-    for young, rows in itertools.groupby(batch.timestamps, lambda stamp: stamp >= oldest):
-        start, stop = stop, stop + sum(1 for _ in rows)
-        if young:
-            yield batch.rows(start, stop)
+def _since(batch: Batch, oldest: int) -> Batch:
+    """The rows that are not older, wherever among the others they are."""
+    if min(batch.timestamps, default=oldest) >= oldest:
+        return batch
+    return batch.pick([row for row, stamp in enumerate(batch.timestamps) if stamp >= oldest])

@@ -206,7 +206,7 @@ def _chunks(path: Path, records: int, weight: int) -> Iterator[_Chunk]:
             continue
         taken.append(letter)
         starts.append(start)
-        room -= len(letter.message) + RECORD_OVERHEAD_BYTES
+        room -= len(letter.message) + len(letter.fields or b"") + RECORD_OVERHEAD_BYTES
         if room <= 0 or len(taken) == records:
             yield _Chunk(taken, starts, damaged)
             taken, starts, room, damaged = [], [], weight, 0
@@ -218,6 +218,9 @@ def _batches(found: Sequence[Letter]) -> Iterator[Batch]:
     for (container, stream), group in groupby(found, key=lambda letter: (letter.container, letter.stream)):
         same = list(group)
         ordinals = [letter.ordinal for letter in same]
+        levels = bytes(letter.level for letter in same)
+        fields = [letter.fields for letter in same]
+        own_times = any(letter.read_at is not None for letter in same)
         yield Batch(
             container=container,
             stream=stream,
@@ -225,6 +228,11 @@ def _batches(found: Sequence[Letter]) -> Iterator[Batch]:
             messages=[letter.message for letter in same],
             ordinals=ordinals if any(ordinals) else None,
             truncated=frozenset(row for row, letter in enumerate(same) if letter.truncated),
+            levels=levels if any(levels) else None,
+            fields=fields if any(fields) else None,
+            read_at=[letter.timestamp if letter.read_at is None else letter.read_at for letter in same]
+            if own_times
+            else None,
         )
 
 

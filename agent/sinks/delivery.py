@@ -218,7 +218,7 @@ class Delivery:
         for part in parcel.parts:
             records[part.batch.container.name] += len(part.batch)
             if part.batch.undecodable:
-                self._undecodable.inc(part.batch.undecodable)
+                self._undecodable.inc(len(part.batch.undecodable))
         for container, count in records.items():
             self._records.labels(self._sink.target.name, container).inc(count)
         self._settled(parcel)

@@ -27,7 +27,6 @@ from agent.transport import TransportError, UntrustedError
 from agent.transport.dialogue import Lending
 from agent.transport.forward import Credentials, DeniedError, ForwardTalk
 from agent.transport.stream import Address, LineStream
-from agent.transport.tls import client_context
 
 PORT = 24224
 LEAST_CHUNK_BYTES = 64 * KiB
@@ -76,8 +75,7 @@ class FluentSink(Sink[FluentOptions]):
 
     async def open(self, checkpoint: bytes | None, save: Callable[[bytes], Awaitable[None]]) -> None:  # noqa: ARG002
         if self.target.transport == "tls":
-            tls = self.options
-            self._context = client_context(tls.ca, tls.cert, tls.key, verify=tls.verify)
+            self._context = self.options.context()
             self._mute = LineStream(self._address, self._context)
 
     async def deliver(self, batches: Sequence[Batch]) -> Outcome:

@@ -27,9 +27,9 @@ from yarl import URL
 
 from agent.batch import Batch
 from agent.encode.compress import compressed
-from agent.encode.gcplogs import entries, payload_bytes
+from agent.encode.gcplogs import ENTRY_BYTES, entries, payload_bytes
 from agent.errors import SettingsError, SinkError
-from agent.options import SECRET, TEXT, KiB, MiB, Secret, choice, option, optional
+from agent.options import SECRET, TEXT, MiB, Secret, choice, option, optional
 from agent.sinks.base import (
     Delivered,
     Misconfigured,
@@ -46,13 +46,11 @@ from agent.sinks.parcel import Parcel, Part
 from agent.sinks.url import ENDPOINT
 from agent.transport import TransportError, UntrustedError
 from agent.transport.http import HttpClient, Reply, Request
-from agent.transport.tls import client_context
 
 SCOPES = ("https://www.googleapis.com/auth/logging.write",)
 WRITE = "/v2/entries:write"
 DRIVERS_LOG = "gcplogs-docker-driver"
 MOST_BYTES = 10_000_000
-ENTRY_BYTES = 256 * KiB
 #: Every entry of a full request may have an error of its own.
 REPLY_BYTES = 8 * MiB
 TOKEN_S = 10.0
@@ -106,8 +104,7 @@ class GcpLogsSink(Sink[GcpLogsOptions]):
 
     async def open(self, checkpoint: bytes | None, save: Callable[[bytes], Awaitable[None]]) -> None:  # noqa: ARG002
         await self.close()
-        tls = self.options
-        context = client_context(tls.ca, tls.cert, tls.key, verify=tls.verify)
+        context = self.options.context()
         try:
             self._credentials = await asyncio.to_thread(_credentials, self.options.credentials)
         except (GoogleAuthError, ValueError) as error:
@@ -117,8 +114,8 @@ class GcpLogsSink(Sink[GcpLogsOptions]):
             URL(self.options.endpoint),
             context=context,
             headers={"Content-Type": "application/json"},
-            timeout_s=tls.timeout,
-            connections=tls.concurrency,
+            timeout_s=self.options.timeout,
+            connections=self.options.concurrency,
         )
 
     async def deliver(self, batches: Sequence[Batch]) -> Outcome:

@@ -86,6 +86,8 @@ class GelfUdp(UdpSink[GelfUdpOptions]):
     async def encode(self, batches: Sequence[Batch]) -> tuple[Sequence[bytes], Refusals]:
         column = _messages(batches)
         most = self.options.chunk_bytes
+        if max(map(len, column)) <= most:
+            return column, {}
         if sum(len(message) for message in column if len(message) > most) > IN_THREAD_BYTES:
             return await asyncio.to_thread(self._packed, column)
         return self._packed(column)

@@ -34,7 +34,6 @@ from agent.sinks.verdicts import Verdict, outcome
 from agent.transport import TransportError, UntrustedError
 from agent.transport.kafka import NO_LEADER, Cluster, DeniedError, Login, Topic, said
 from agent.transport.stream import Address
-from agent.transport.tls import client_context
 
 PORT = 9092
 #: How many sets of a partition are under way at once: so many does a broker know again.
@@ -106,16 +105,16 @@ class KafkaSink(Sink[KafkaOptions]):
         self._missed: set[str] = set()
 
     async def open(self, checkpoint: bytes | None, save: Callable[[bytes], Awaitable[None]]) -> None:  # noqa: ARG002
-        tls, login = self.options, None
-        if tls.user is not None and tls.password is not None:
-            login = Login(tls.sasl.upper(), tls.user, tls.password.reveal())
+        options, login = self.options, None
+        if options.user is not None and options.password is not None:
+            login = Login(options.sasl.upper(), options.user, options.password.reveal())
         encrypted = self.target.transport == "tls"
         hosts = [(self.target.host, self.target.port), *self.target.more]
         self._cluster = Cluster(
             [Address(host, port or PORT) for host, port in hosts],
-            context=client_context(tls.ca, tls.cert, tls.key, verify=tls.verify) if encrypted else None,
+            context=options.context() if encrypted else None,
             login=login,
-            timeout_s=tls.timeout,
+            timeout_s=options.timeout,
         )
 
     async def deliver(self, batches: Sequence[Batch]) -> Outcome:

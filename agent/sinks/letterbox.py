@@ -5,9 +5,10 @@ One file per sink, `<sink>.ndjson` in `<state>/dead-letter`, one JSON object a l
     {"refused_at":"…Z","sink":"loki","why":"…","batch":{"container":{…},"stream":"stdout","timestamp":<ns>,
      "ordinal":0,"message":"…"}}
 
-`message_base64` stands for `message` where that is not UTF-8; `"truncated":true` is there when it was cut.
-A line that begins with `#` was dealt with. At half its bound the file becomes `<sink>.ndjson.1`, and the one
-before that is dropped. A replay takes both away as `<sink>.ndjson.replay-<n>`.
+`message_base64` stands for `message` where that is not UTF-8; `"truncated":true` is there when it was cut; and
+`level`, `fields` (an object) and `read_at` (ns; the Engine's time, where `timestamp` is the record's own) where the
+record has them. A line that begins with `#` was dealt with. At half its bound the file becomes `<sink>.ndjson.1`,
+and the one before that is dropped. A replay takes both away as `<sink>.ndjson.replay-<n>`.
 
 What is added is on disk before `add` returns. A crash may leave the last line torn: whoever adds next removes
 it, whoever reads passes over it; its record was not acknowledged and comes again. Every change is made under
@@ -31,6 +32,7 @@ from typing import Any
 import orjson
 
 from agent.batch import Batch, Container, Stream, rfc3339
+from agent.level import UNKNOWN, WORDS, Level
 from agent.options import MiB
 
 DEFAULT_MAX_BYTES = 64 * MiB
@@ -67,6 +69,9 @@ class Letter:
     ordinal: int
     message: bytes
     truncated: bool
+    level: int = UNKNOWN
+    fields: bytes | None = None
+    read_at: int | None = None
 
 
 class DeadLetters:
@@ -134,7 +139,7 @@ def letters(path: Path) -> Iterator[tuple[int, int, Letter | None]]:
         for line in file:
             start, end = end, end + len(line)
             if line.endswith(b"\n") and not line.startswith(STRUCK):
-                yield start, end, _parse(line, containers)
+                yield start, end, parse(line, containers)
 
 
 @contextmanager
@@ -166,11 +171,18 @@ def encode(name: str, refusal: Refusal, refused_at: str) -> Iterator[bytes]:
             record["message_base64"] = base64.b64encode(message).decode()
         if row in batch.truncated:
             record["truncated"] = True
+        if batch.levels and batch.levels[row]:
+            record["level"] = Level(batch.levels[row]).text
+        if batch.fields and (fields := batch.fields[row]):
+            record["fields"] = orjson.Fragment(fields)
+        if batch.read_at:
+            record["read_at"] = batch.read_at[row]
         letter = {"refused_at": refused_at, "sink": name, "why": why, "batch": record}
         yield orjson.dumps(letter, option=orjson.OPT_APPEND_NEWLINE)
 
 
-def _parse(line: bytes, containers: dict[bytes, Container]) -> Letter | None:
+def parse(line: bytes, containers: dict[bytes, Container]) -> Letter | None:
+    """The letter in a line; None: the line is damaged. `containers` keeps those of earlier lines."""
     try:
         record = orjson.loads(line)["batch"]
         constants = orjson.dumps(record["container"])
@@ -186,6 +198,9 @@ def _parse(line: bytes, containers: dict[bytes, Container]) -> Letter | None:
             if encoded is None
             else base64.b64decode(encoded, validate=True),
             truncated="truncated" in record,
+            level=WORDS[record["level"]] if "level" in record else UNKNOWN,
+            fields=orjson.dumps(record["fields"]) if "fields" in record else None,
+            read_at=int(record["read_at"]) if "read_at" in record else None,
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         return None

@@ -26,11 +26,12 @@ from agent.transport.dialogue import Lending
 from agent.transport.nats import Answer, DeniedError, Info, NatsTalk
 from agent.transport.nkeys import UserKey
 from agent.transport.stream import Address
-from agent.transport.tls import client_context
 
 PORT = 4222
 NO_RESPONDERS = 503
 MOST_WORD = 200  # a line of the protocol has 4096 bytes
+_LONGEST_WHY = 500
+_LEAST_SECRET = 4  # a shorter one would take letters out of other words
 _STREAM_NAMES = "$JS.API.STREAM.NAMES"
 _SUBJECT = r"[^\s.*>\x00-\x1f\x7f]+(\.[^\s.*>\x00-\x1f\x7f]+)*"
 _UNFIT = r"[\s.*>\x00-\x1f\x7f\ud800-\udfff]"
@@ -80,9 +81,8 @@ class NatsSink(Sink[NatsOptions]):
         self._talks = Lending(lambda: NatsTalk(self._host, options.inbox), self._begin)
 
     async def open(self, checkpoint: bytes | None, save: Callable[[bytes], Awaitable[None]]) -> None:  # noqa: ARG002
-        tls = self.options
-        self._context = client_context(tls.ca, tls.cert, tls.key, verify=tls.verify)
-        self._key = _user_key(tls)
+        self._context = self.options.context()
+        self._key = _user_key(self.options)
 
     async def deliver(self, batches: Sequence[Batch]) -> Outcome:
         return await self._attempt(self._deliver(batches))
@@ -97,10 +97,17 @@ class NatsSink(Sink[NatsOptions]):
         try:
             return await attempt
         except (UntrustedError, DeniedError) as error:
-            return Misconfigured(str(error))
+            return Misconfigured(self._without_secrets(str(error)))
         except TransportError as error:
             self._host = next(self._hosts)
-            return Retry(str(error))
+            return Retry(self._without_secrets(str(error)))
+
+    def _without_secrets(self, error: str) -> str:
+        """`error` as it may be quoted: what answers there may repeat what it was told, in JSON."""
+        secrets = [each.reveal() for each in (self.options.password, self.options.token) if each is not None]
+        for told in [*secrets, *(orjson.dumps(secret).decode()[1:-1] for secret in secrets)]:
+            error = error.replace(told, "***") if len(told) >= _LEAST_SECRET else error
+        return error[:_LONGEST_WHY]
 
     async def _begin(self, talk: NatsTalk) -> None:
         if self._context is None:

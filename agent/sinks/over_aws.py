@@ -35,13 +35,12 @@ from yarl import URL
 
 import agent
 from agent.errors import SettingsError, SinkError
-from agent.options import SECRET, TEXT, Secret, declared, option, optional
+from agent.options import SECRET, TEXT, Secret, option, optional, revealed
 from agent.sinks.base import Misconfigured, Outcome, Refused, Retry, Sink, Target, TlsOptions, TooLarge
 from agent.sinks.over_http import judge, retry_after
 from agent.sinks.url import ENDPOINT
 from agent.transport import TransportError, UntrustedError
 from agent.transport.http import CONNECT_S, Reply, explained
-from agent.transport.tls import client_context
 
 #: Passing troubles that come as a 400 or 403.
 _LATER = {
@@ -144,10 +143,8 @@ class AwsSink(Sink[Options], Generic[Options]):
 
     async def open(self, checkpoint: bytes | None, save: Callable[[bytes], Awaitable[None]]) -> None:  # noqa: ARG002
         await self.close()
-        tls, own = self.options, self.options
-        client_context(
-            tls.ca, tls.cert, tls.key, verify=tls.verify
-        )  # says which file is bad; botocore does not
+        own = self.options
+        own.context()  # says which file is bad; botocore does not
         try:
             session = AioSession(profile=own.profile)
             # Some hundred milliseconds of reading and parsing, which the loop need not wait for.
@@ -157,7 +154,7 @@ class AwsSink(Sink[Options], Generic[Options]):
                     self.service,
                     region_name=self.region,
                     endpoint_url=own.endpoint,
-                    verify=(tls.ca or None) if tls.verify else False,
+                    verify=(own.ca or None) if own.verify else False,
                     aws_access_key_id=own.access_key_id,
                     aws_secret_access_key=own.secret_access_key and own.secret_access_key.reveal(),
                     aws_session_token=own.session_token and own.session_token.reveal(),
@@ -166,7 +163,7 @@ class AwsSink(Sink[Options], Generic[Options]):
                         connect_timeout=CONNECT_S,
                         read_timeout=own.timeout,
                         parameter_validation=False,
-                        client_cert=(tls.cert, tls.key) if tls.key else tls.cert,
+                        client_cert=(own.cert, own.key) if own.key else own.cert,
                         connector_args={"use_dns_cache": False},
                         user_agent_extra=f"dockferry/{agent.__version__}",
                         **self.configure(),
@@ -198,10 +195,8 @@ class AwsSink(Sink[Options], Generic[Options]):
         """Code and answer. Of an explanation the first line: the next ones may repeat what was signed."""
         about, meta = error.response.get("Error", {}), error.response.get("ResponseMetadata", {})
         code, text = str(about.get("Code", "")), str(about.get("Message", "")).partition("\n")[0]
-        for entry in declared(type(self.options)):
-            value = getattr(self.options, entry.name)
-            if isinstance(value, Secret):
-                text = text.replace(value.reveal(), "***")
+        for secret in revealed(self.options):
+            text = text.replace(secret, "***")
         headers = {name.title(): value for name, value in meta.get("HTTPHeaders", {}).items()}
         said = ": ".join(filter(None, [code if not code.isdigit() else "", text]))
         return code, Reply(int(meta.get("HTTPStatusCode", 0)), headers, said.encode())

@@ -9,7 +9,7 @@ import abc
 import base64
 import re
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from typing import ClassVar, Generic, TypeVar
@@ -19,7 +19,7 @@ from yarl import URL
 from agent.batch import Batch
 from agent.encode.compress import compressed
 from agent.errors import SettingsError
-from agent.options import SECRET, TEXT, Kind, Secret, declared, option, optional
+from agent.options import SECRET, TEXT, Kind, Secret, option, optional, revealed
 from agent.sinks.base import (
     Delivered,
     Misconfigured,
@@ -33,7 +33,6 @@ from agent.sinks.base import (
 )
 from agent.transport import TransportError, UntrustedError
 from agent.transport.http import HttpClient, Reply, Request
-from agent.transport.tls import client_context
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 _VALUE = re.compile(r"[\t\x20-\x7e]*")
@@ -94,6 +93,7 @@ class HttpSink(Sink[Options], Generic[Options]):
         if options.token is not None and options.user is not None:
             raise SettingsError([f"sink {target.name}: user and token are both set; keep one"])
         self._client: HttpClient | None = None
+        self._hidden: tuple[bytes, ...] = ()
 
     @abc.abstractmethod
     def encode(self, batches: Sequence[Batch]) -> Request:
@@ -112,15 +112,13 @@ class HttpSink(Sink[Options], Generic[Options]):
         return self.judge(reply)
 
     async def open(self, checkpoint: bytes | None, save: Callable[[bytes], Awaitable[None]]) -> None:  # noqa: ARG002
-        tls, context = self.options, None
-        if self._scheme == "https":
-            context = client_context(tls.ca, tls.cert, tls.key, verify=tls.verify)
+        self._hidden = tuple(self._secrets())
         self._client = HttpClient(
             URL.build(scheme=self._scheme, host=self.target.host, port=self.target.port),
-            context=context,
+            context=self.options.context() if self._scheme == "https" else None,
             headers=self._own_headers(),
-            timeout_s=tls.timeout,
-            connections=tls.concurrency,
+            timeout_s=self.options.timeout,
+            connections=self.options.concurrency,
         )
 
     async def deliver(self, batches: Sequence[Batch]) -> Outcome:
@@ -140,14 +138,14 @@ class HttpSink(Sink[Options], Generic[Options]):
         if self.most_bytes is not None and len(request.body) > self.most_bytes:
             return TooLarge(f"a request of {len(request.body)} bytes, and it takes {self.most_bytes}")
         try:
-            reply = await self._client.send(
-                replace(request, body=await compressed(request.body, request.compress))
-            )
+            if request.compress != "none":
+                request = replace(request, body=await compressed(request.body, request.compress))
+            reply = await self._client.send(request)
         except UntrustedError as error:
             return Misconfigured(str(error))
         except TransportError as error:
             return Retry(str(error))
-        return judge(replace(reply, body=self._without_secrets(reply.body)))
+        return judge(self._quotable(reply))
 
     @property
     def _scheme(self) -> str:
@@ -165,17 +163,17 @@ class HttpSink(Sink[Options], Generic[Options]):
         password = self.options.password.reveal() if self.options.password is not None else ""
         return base64.b64encode(f"{self.options.user}:{password}".encode()).decode()
 
-    def _without_secrets(self, body: bytes) -> bytes:
-        """`body` as it may be quoted: some receivers repeat what they were sent."""
-        secrets: list[object] = [value for _, value in self.options.headers]
-        secrets += [
-            getattr(self.options, entry.name) for entry in declared(type(self.options)) if entry.secret
-        ]
-        hidden = [value.reveal() for value in secrets if isinstance(value, Secret)]
-        hidden += self._own_headers().get("Authorization", "").split()[-1:]  # encoded, or more than a token
-        for text in hidden:
-            body = body.replace(text.encode(), b"***") if text else body
-        return body
+    def _secrets(self) -> Iterator[bytes]:
+        """What must not be quoted: some receivers repeat what they were sent."""
+        texts = [value.reveal() for _, value in self.options.headers] + revealed(self.options)
+        texts += self._own_headers().get("Authorization", "").split()[-1:]  # encoded, or more than a token
+        yield from (text.encode() for text in texts if text)
+
+    def _quotable(self, reply: Reply) -> Reply:
+        body = reply.body
+        for secret in self._hidden if body else ():
+            body = body.replace(secret, b"***")
+        return reply if body is reply.body else replace(reply, body=body)
 
 
 def judge(reply: Reply, *, now: float) -> Outcome:

@@ -29,9 +29,9 @@ from agent.sinks.base import (
     TlsOptions,
 )
 from agent.transport import TransportError, UntrustedError
-from agent.transport.datagram import Datagrams, OversizeError
+from agent.transport.datagram import Datagrams
+from agent.transport.pour import OversizeError
 from agent.transport.stream import Address, LineStream
-from agent.transport.tls import client_context
 
 _CONNECTED = "takes a connection; it never answers"
 #: Row to reason: what is not sent, as the protocol cannot carry it.
@@ -75,9 +75,7 @@ class StreamSink(Sink[StreamOptions], Generic[StreamOptions]):
 
     async def open(self, checkpoint: bytes | None, save: Callable[[bytes], Awaitable[None]]) -> None:  # noqa: ARG002
         if self._secure:
-            tls = self.options
-            context = client_context(tls.ca, tls.cert, tls.key, verify=tls.verify)
-            self._stream = LineStream(self._address, context)
+            self._stream = LineStream(self._address, self.options.context())
 
     async def deliver(self, batches: Sequence[Batch]) -> Outcome:
         data, refused = self.encode(batches)
@@ -91,9 +89,12 @@ class StreamSink(Sink[StreamOptions], Generic[StreamOptions]):
 
 
 class UdpSink(Sink[DatagramOptions], Generic[DatagramOptions]):
-    """A receiver of datagrams over UDP, none of which it acknowledges. `usual_port`: where such listen."""
+    """A receiver of datagrams over UDP, none of which it acknowledges.
 
-    usual_port: ClassVar[int]
+    usual_port  where such listen; None: the URL has to say it
+    """
+
+    usual_port: ClassVar[int | None]
     proven = "has an address; whether somebody listens there, UDP does not tell"
 
     def __init__(self, target: Target, options: DatagramOptions) -> None:
@@ -133,6 +134,7 @@ class UnixSink(Sink[Options], Generic[Options]):
 
     def __init__(self, target: Target, options: Options, path: str) -> None:
         super().__init__(target, options)
+        self.path = path
         self._address = Address(path=path)
         self._socket = Datagrams(self._address)
 

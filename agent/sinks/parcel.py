@@ -10,11 +10,8 @@ import bisect
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 from agent.batch import RECORD_OVERHEAD_BYTES, Batch
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,8 +28,8 @@ class Part:
 
     @property
     def weight(self) -> int:
-        """Bytes of the messages, and of what most formats put around them."""
-        return self.bytes + len(self.batch) * RECORD_OVERHEAD_BYTES
+        """Bytes of the messages and fields, and of what most formats put around them."""
+        return self.bytes + self.batch.fields_bytes + len(self.batch) * RECORD_OVERHEAD_BYTES
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,7 +81,7 @@ class Parcel:
                 parts.append(part)
             elif end > taken:
                 own = [row - begin for row in rows[taken:end]]
-                parts.append(Part.of(part.seq, _pick(part.batch, own)))
+                parts.append(Part.of(part.seq, part.batch.pick(own)))
             begin, taken = begin + size, end
         return Parcel(tuple(parts))
 
@@ -114,26 +111,13 @@ def cut(numbered: Iterable[tuple[int, Batch]], *, records: int, weight: int) -> 
 def _pieces(part: Part, records: int, weight: int) -> Iterator[Parcel]:
     """One batch that no single parcel takes, as several."""
     batch = part.batch
-    ends = list(itertools.accumulate(len(message) + RECORD_OVERHEAD_BYTES for message in batch.messages))
+    sizes: Iterable[int] = map(len, batch.messages)
+    if batch.fields is not None:
+        sizes = (size + len(fields or b"") for size, fields in zip(sizes, batch.fields, strict=True))
+    ends = list(itertools.accumulate(size + RECORD_OVERHEAD_BYTES for size in sizes))
     start, spent = 0, 0
     while start < len(batch):
         heavy = bisect.bisect_right(ends, spent + weight, lo=start)
         stop = min(start + records, max(heavy, start + 1))
         yield Parcel((Part.of(part.seq, batch.rows(start, stop)),))
         start, spent = stop, ends[stop - 1]
-
-
-def _pick(batch: Batch, rows: Sequence[int]) -> Batch:
-    return Batch(
-        container=batch.container,
-        stream=batch.stream,
-        timestamps=_take(batch.timestamps, rows),
-        messages=_take(batch.messages, rows),
-        ordinals=None if batch.ordinals is None else _take(batch.ordinals, rows),
-        truncated=frozenset(place for place, row in enumerate(rows) if row in batch.truncated),
-        times=None if batch.times is None else _take(batch.times, rows),
-    )
-
-
-def _take(column: Sequence[T], rows: Sequence[int]) -> list[T]:
-    return [column[row] for row in rows]

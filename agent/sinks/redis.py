@@ -35,7 +35,6 @@ from agent.transport import TransportError, UntrustedError
 from agent.transport.dialogue import Lending
 from agent.transport.resp import Replies, RespTalk, command
 from agent.transport.stream import Address
-from agent.transport.tls import client_context
 
 PORT = 6379
 _LONGEST_WHY = 500
@@ -91,8 +90,7 @@ class RedisSink(Sink[RedisOptions]):
 
     async def open(self, checkpoint: bytes | None, save: Callable[[bytes], Awaitable[None]]) -> None:  # noqa: ARG002
         if self.target.scheme == "rediss":
-            tls = self.options
-            self._context = client_context(tls.ca, tls.cert, tls.key, verify=tls.verify)
+            self._context = self.options.context()
 
     async def deliver(self, batches: Sequence[Batch]) -> Outcome:
         return await self._attempt(self._deliver(batches))

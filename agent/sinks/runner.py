@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Protocol
 
-from agent.batch import NS, RECORD_OVERHEAD_BYTES
+from agent.batch import NS, RECORD_OVERHEAD_BYTES, Batch
 from agent.errors import SinkError
 from agent.losses import Losses
 from agent.metrics import Metrics
@@ -22,6 +22,7 @@ from agent.sinks.base import Sink
 from agent.sinks.deadletter import DeadLetters
 from agent.sinks.delivery import Delivery, batch_records
 from agent.sinks.health import Health, SinkHealth
+from agent.sinks.narrow import Narrowing
 from agent.sinks.pace import Pace
 from agent.sinks.parcel import Parcel, cut
 from agent.sinks.refusals import Refusals
@@ -73,6 +74,7 @@ class Runner:
             settled=self._settle,
             pace=self._pace,
         )
+        self._narrow = Narrowing.of(name, sink.options, metrics)
         self._lag_records = metrics.lag_records.labels(name)
         self._lag_bytes = metrics.lag_bytes.labels(name)
         self._lag_seconds = metrics.lag_seconds.labels(name)
@@ -157,9 +159,7 @@ class Runner:
                 entries = await self._fill(records, weight)
                 if not entries:
                     return None
-                self._take(entries)
-                numbered = ((entry.seq, entry.batch) for entry in entries if len(entry.batch))
-                self._parcels.extend(cut(numbered, records=records, weight=weight))
+                self._parcels.extend(cut(self._take(entries), records=records, weight=weight))
             return self._parcels.popleft()
 
     async def _fill(self, records: int, weight: int) -> Sequence[Entry]:
@@ -175,11 +175,17 @@ class Runner:
             age=self._sink.options.batch_age,
         )
 
-    def _take(self, entries: Sequence[Entry]) -> None:
-        self._unsettled.update((entry.seq, (entry, len(entry.batch))) for entry in entries)
-        empty = [entry for entry in entries if not len(entry.batch)]
+    def _take(self, entries: Sequence[Entry]) -> list[tuple[int, Batch]]:
+        """What there is to deliver of them, by their numbers; where that is nothing, they are done."""
+        narrow = self._narrow
+        batches = [entry.batch if narrow is None else narrow(entry) for entry in entries]
+        self._unsettled.update(
+            (entry.seq, (entry, len(batch))) for entry, batch in zip(entries, batches, strict=True)
+        )
+        empty = [entry for entry, batch in zip(entries, batches, strict=True) if not len(batch)]
         if empty:
             self._done(empty)
+        return [(entry.seq, batch) for entry, batch in zip(entries, batches, strict=True) if len(batch)]
 
     def _settle(self, parcel: Parcel) -> None:
         done = []

@@ -159,7 +159,7 @@ class S3Sink(AwsSink[S3Options]):
         """Each path's records as an object. They replace themselves, so that all may be stored again for one."""
         folders: dict[str, list[Batch]] = {}
         for batch in batches:
-            folder = self._template.render(batch.container, batch.timestamps[0])
+            folder = self._template.render(batch.container, _begun(batch))
             folders.setdefault(folder, []).append(batch)
         async with asyncio.TaskGroup() as group:
             stored = [
@@ -186,7 +186,7 @@ class S3Sink(AwsSink[S3Options]):
 
     def _name(self, batch: Batch) -> str:
         """The object's name, from its first record: `20261123T061346Z-<id>.ndjson.gz`."""
-        begun = datetime.fromtimestamp(batch.timestamps[0] // NS, UTC)
+        begun = datetime.fromtimestamp(_begun(batch) // NS, UTC)
         return f"{begun:%Y%m%dT%H%M%SZ}-{first_id(batch)}.ndjson{_SUFFIXES[self.options.compress]}"
 
     def _attributes(self) -> Mapping[str, str]:
@@ -198,6 +198,11 @@ class S3Sink(AwsSink[S3Options]):
             "ACL": own.acl,
         }
         return {name: value for name, value in wanted.items() if value}
+
+
+def _begun(batch: Batch) -> int:
+    """When its first record was written, by the Engine's clock: no container makes folders as it likes."""
+    return (batch.timestamps if batch.read_at is None else batch.read_at)[0]
 
 
 def _packed(lines: Sequence[bytes], method: str) -> tuple[bytes, str]:

@@ -109,7 +109,7 @@ class SyslogUdp(UdpSink[SyslogUdpOptions]):
     def __init__(self, target: Target, options: SyslogUdpOptions) -> None:
         super().__init__(target, options)
         _check(target, options, UDP_BYTES)
-        self._style = Style(options.rfc, options.facility, options.sd)
+        self._style = Style(options.rfc, options.facility, options.sd, most=options.max_bytes)
 
     async def encode(self, batches: Sequence[Batch]) -> tuple[Sequence[bytes], Refusals]:
         return _messages(batches, self._style, self.options)
@@ -123,7 +123,7 @@ class SyslogStream(StreamSink[SyslogStreamOptions]):
     def __init__(self, target: Target, options: SyslogStreamOptions) -> None:
         super().__init__(target, options)
         _check(target, options)
-        self._style = Style(options.rfc, options.facility, options.sd)
+        self._style = Style(options.rfc, options.facility, options.sd, most=options.max_bytes)
         by_line = options.framing == "newline" or (options.framing == "auto" and options.rfc == "3164")
         self._frame = lines if by_line else counted
 
@@ -140,7 +140,13 @@ class SyslogUnix(UnixSink[SyslogUnixOptions]):
             raise SettingsError([f"sink {target.name}: the path is missing, as in syslog+unix:///dev/log"])
         super().__init__(target, options, target.path or "/dev/log")
         _check(target, options)
-        self._style = Style(options.rfc, options.facility, options.sd, host=options.rfc == "5424")
+        self._style = Style(
+            options.rfc,
+            options.facility,
+            options.sd,
+            host=options.rfc == "5424",
+            most=options.max_bytes,
+        )
 
     def encode(self, batches: Sequence[Batch]) -> tuple[Sequence[bytes], Refusals]:
         return _messages(batches, self._style, self.options)

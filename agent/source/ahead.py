@@ -13,11 +13,12 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from agent.batch import NS
 from agent.errors import EngineError
 from agent.source.cursor import Cursor, Place
+from agent.source.held import Held, unwrapped_group
 from agent.source.meter import Sample
 from agent.source.reading import Reading
 
@@ -58,18 +59,13 @@ class Window:
         return max(int(_CAUTION * left_ns), _APART_NS) if left_ns >= 0 else 0
 
 
-@dataclass(slots=True)
-class _Held:
+@dataclass(frozen=True, slots=True)
+class _Waiting:
     """An answer that waits. `since_ns`: from when it goes on; `asked_ns`: up to when."""
 
     since_ns: int
     asked_ns: int
-    body: asyncio.Future[AsyncIterator[bytes]] = field(default_factory=asyncio.Future)
-    task: asyncio.Task[None] | None = None
-
-    def close(self) -> None:
-        if self.task is not None:
-            self.task.cancel()
+    held: Held
 
 
 class Ahead:
@@ -82,7 +78,7 @@ class Ahead:
         self.asked_ns = 0
         self._reading = reading
         self._window = Window(reading.rotated_bytes)
-        self._held: deque[_Held] = deque()
+        self._waiting: deque[_Waiting] = deque()
         self._newest_ns = 0
         self._seen_ns = 0
         self._back_ns = 0
@@ -92,39 +88,39 @@ class Ahead:
     @property
     def waiting(self) -> int:
         """How many answers wait."""
-        return len(self._held)
+        return len(self._waiting)
 
     @contextlib.asynccontextmanager
     async def open(self) -> AsyncIterator[AsyncIterator[bytes]]:
         """What is behind the cursor: the answer that has waited longest, or a new one."""
-        while self._held:
-            held = self._held.popleft()
+        while self._waiting:
+            waiting = self._waiting.popleft()
             try:
-                body = await self._body(held)
-                if body is not None:
-                    self.asked_ns = held.asked_ns
-                    yield body
+                if await self._is_of_use(waiting):
+                    self.asked_ns = waiting.asked_ns
+                    yield waiting.held
                     return
             finally:
-                held.close()
+                waiting.held.close()
         self.asked_ns = self._reading.around.clock()
         self._newest_ns = self._reading.cursor.newest_ns
         async with self._reading.open(since=self._reading.since(), tail=None, follow=False) as body:
             yield body
 
-    async def _body(self, held: _Held) -> AsyncIterator[bytes] | None:
-        """None if it is of no use: it failed, or begins behind the mark."""
-        if held.since_ns > self._reading.cursor.newest_ns:
-            return None
+    async def _is_of_use(self, waiting: _Waiting) -> bool:
+        """Unless it failed, or begins behind the mark."""
+        if waiting.since_ns > self._reading.cursor.newest_ns:
+            return False
         try:
-            return await held.body
+            await waiting.held.wait()
         except EngineError:
-            return None
+            return False
+        return True
 
     def close(self) -> None:
         """Close all that wait."""
-        for held in self._held:
-            held.close()
+        for waiting in self._waiting:
+            waiting.held.close()
 
     async def watch(self, tasks: asyncio.TaskGroup) -> None:
         """Ask for the next answer when it is time, again and again."""
@@ -154,15 +150,15 @@ class Ahead:
             if newest_ns > self._back_ns > 0:
                 meter.saw(Sample(self._back_ns, newest_ns, records))
         wait_ns = self._window.wait_ns(self._newest_ns, self._back_ns)
-        if not wait_ns and len(self._held) < self._window.most:
+        if not wait_ns and len(self._waiting) < self._window.most:
             self._ask(newest_ns, tasks)
         return wait_ns or _APART_NS
 
     def _ask(self, newest_ns: int, tasks: asyncio.TaskGroup) -> None:
         """Hold one more answer, which goes on from where the one before must have got to."""
-        held = _Held(self._newest_ns, self._reading.around.clock())
-        held.task = tasks.create_task(self._hold(held), name=f"log of {self._reading.container.name}, ahead")
-        self._held.append(held)
+        opening = self._reading.open(since=self._reading.since(self._newest_ns), tail=None, follow=False)
+        held = Held(opening, tasks, name=f"log of {self._reading.container.name}, ahead")
+        self._waiting.append(_Waiting(self._newest_ns, self._reading.around.clock(), held))
         self._newest_ns = max(newest_ns, self._newest_ns)
 
     async def _time_of(self, tail: int) -> int:
@@ -175,29 +171,15 @@ class Ahead:
                     break
         return stream.search.first_ns or stream.newest_ns or 0
 
-    async def _hold(self, held: _Held) -> None:
-        since = self._reading.since(held.since_ns)
-        try:
-            async with self._reading.open(since=since, tail=None, follow=False) as body:
-                held.body.set_result(body)
-                await asyncio.Event().wait()  # until it is closed
-        except EngineError as error:
-            held.body.set_exception(error)
-            held.body.exception()  # it may be that nobody asks
-
 
 @contextlib.asynccontextmanager
 async def looking_ahead(reading: Reading) -> AsyncIterator[Ahead]:
     """Answers ahead, as long as it lasts; then all that wait are closed."""
-    ahead, failure = Ahead(reading), None
-    async with asyncio.TaskGroup() as tasks:
+    ahead = Ahead(reading)
+    async with unwrapped_group() as tasks:
         watching = tasks.create_task(ahead.watch(tasks), name=f"log of {reading.container.name}, in time")
         try:
             yield ahead
-        except Exception as error:  # noqa: BLE001 - a group would wrap it
-            failure = error
         finally:
             watching.cancel()
             ahead.close()
-    if failure is not None:
-        raise failure

@@ -3,7 +3,8 @@
 Nothing rotates away from it, at any rate and with any logging driver. The price is that a container whose output is
 not read has to wait; so it is always read (`flow`), or the connection is cut (`watchdog`). After each beginning the
 log is read from the cursor on, and joined to what comes live (`seam`). A container that is attached to before it
-starts needs no joining.
+starts needs no joining. Where that may be too late, the log of one that takes it along when it ends (`--rm`) is asked
+for at the same time.
 """
 
 from __future__ import annotations
@@ -19,11 +20,13 @@ from agent.batch import NS, Container
 from agent.engine.containers import ContainerFacts
 from agent.errors import DockferryError, EngineRefused
 from agent.losses import Cause
-from agent.source.cursor import Cursor, Place
+from agent.source.cursor import Cursor
+from agent.source.fleeting import FleetingLog, fleeting_log
 from agent.source.flow import Flow, Room
+from agent.source.heard import MARK_EVERY_S, MarkTimer
 from agent.source.lines import Records
 from agent.source.live import LiveLines
-from agent.source.reader import CONFLICT, NO_READING, NOT_FOUND, Reader
+from agent.source.reader import GONE, NO_READING, NOT_FOUND, AttachForbidden, Reader
 from agent.source.reading import Skipped, Surroundings
 from agent.source.seam import LAG_NS, Seam
 from agent.source.splice import Splice
@@ -37,8 +40,8 @@ _FORBIDDEN = frozenset({403, 405})
 _HERE_NS, _ELSEWHERE_NS = NS // 200, 5 * NS // 2
 #: Further behind than this, the log is read before we attach, but not for ever: the container may be faster.
 _NEAR_NS, _APPROACHES = NS, 3
-#: The mark is set anew after so many records, or so long; it is looked for among so many of the log's newest.
-_ANCHOR_RECORDS, _ANCHOR_S, _ANCHOR_TAIL = 10_000, 30.0, 64
+#: The mark is looked for among so many of the log's newest.
+_ANCHOR_TAIL = 64
 #: So many records behind the mark, it is too far back to be looked for again and again.
 _FLOOD_RECORDS = 2000
 _IDLE_MOST_S = 600.0
@@ -48,10 +51,6 @@ _LONG_S = 5.0
 _LAST_S = 0.2
 _REMOVED = "it was removed before its log could be read"
 T = TypeVar("T")
-
-
-class AttachForbidden(DockferryError):
-    """The way to the Engine does not let us attach."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +63,15 @@ class Attaching:
 
 @dataclass(slots=True)
 class _Live:
-    """One connection, and what it brings. `attached_ns`: from then on everything."""
+    """One connection, and what it brings.
+
+    attached_ns  from then on everything
+    fleeting     the log, if it may go away at once
+    """
 
     flow: Flow
     attached_ns: int
+    fleeting: FleetingLog | None = None
     splice: Splice = field(default_factory=Splice)
 
 
@@ -78,6 +82,7 @@ class AttachReader(Reader):
     _whole  whether nothing was written but what was taken, is left, or comes live
     """
 
+    mode = "attach"
     waits_for_start = False
 
     def __init__(
@@ -95,7 +100,7 @@ class AttachReader(Reader):
         self._left_at = 0
         self._whole = not self._has_begun
         self._stale = False
-        self._anchored_s = around.now()
+        self._mark = MarkTimer(around.now())
 
     async def _read_to_an_end(self) -> ContainerFacts | None:
         """As `Reader` says. Raises AttachForbidden when it has to be read in another way."""
@@ -115,13 +120,13 @@ class AttachReader(Reader):
             if not facts.running:
                 await self._catch_up(facts)
         except EngineRefused as refused:
-            if refused.status not in {NOT_FOUND, CONFLICT}:
+            if refused.status not in GONE:
                 raise
             if await self._is_there():
                 return self._reading.facts
             await self._take_what_is_left()
             if not self._whole:
-                self._reading.lost(Cause.REMOVED, self._newest_ns(), self._around.clock(), _REMOVED)
+                self._reading.lost(Cause.REMOVED, self._since_ns, self._around.clock(), _REMOVED)
             return None
         return facts
 
@@ -142,7 +147,7 @@ class AttachReader(Reader):
                 await self._history.recount()
                 for _ in range(_APPROACHES):
                     begun_ns = facts.started_ns if not self.cursor.since else 0
-                    reached_ns = max(self._newest_ns(), self.cursor.since, begun_ns)
+                    reached_ns = max(self.newest_ns, self.cursor.since, begun_ns)
                     if self._around.clock() - reached_ns > _NEAR_NS and not await self._history.advance():
                         break
 
@@ -168,7 +173,7 @@ class AttachReader(Reader):
         try:
             return await reading
         except EngineRefused as refused:
-            if refused.status not in {NO_READING, NOT_FOUND, CONFLICT}:
+            if refused.status not in {NO_READING, *GONE}:
                 raise
             self._has_log = self._has_log and refused.status != NO_READING
             return None
@@ -186,20 +191,26 @@ class AttachReader(Reader):
             raise AttachForbidden("over ssh the connection could not be cut while the agent hangs")
         around.metrics.stream_opens.labels(self.container.name).inc()
         try:
-            async with around.client.attach(self.container.id) as attached:
+            async with (
+                fleeting_log(self._reading, self._history, before, has_log=self._has_log) as fleeting,
+                around.client.attach(self.container.id) as attached,
+            ):
                 lines = LiveLines(
-                    tty=before.tty, max_line_bytes=around.max_line_bytes, after_ns=self._newest_ns()
+                    tty=before.tty, max_line_bytes=around.max_line_bytes, after_ns=self.newest_ns
                 )
                 flow = Flow(attached, lines, self._attaching.room, around.clock)
-                live = _Live(flow, attached_ns=around.clock())
+                live = _Live(flow, around.clock(), fleeting)
+                if fleeting is not None:
+                    fleeting.attached()
                 began = around.now()
                 failure: Exception | None = None
                 async with asyncio.TaskGroup() as tasks:
                     filling = tasks.create_task(live.flow.fill(), name=f"output of {self.container.name}")
                     try:
                         with self._attaching.watchdog.guard(live.flow):
-                            await self._begin(live, asked_ns)
-                            await self._take_live(live)
+                            if await self._begin(live, asked_ns):
+                                await self._take_live(live)
+                                await self._ended(live)
                     except (DockferryError, Skipped) as error:  # a group would wrap it
                         failure = error
                     finally:
@@ -216,34 +227,39 @@ class AttachReader(Reader):
             raise failure
         if around.now() - began >= _LONG_S:
             self._failures = 0
-        await self._ended(live)
 
-    async def _begin(self, live: _Live, asked_ns: int) -> None:
-        """Now that we are attached: does it run already? Then its log has to be joined."""
-        facts = self._reading.facts
-        if not facts.running:
-            facts = self._reading.facts = await self._around.client.inspect(self.container.id)
+    async def _begin(self, live: _Live, asked_ns: int) -> bool:
+        """Now that we are attached: has it begun already? Then its log has to be joined.
+
+        Also if it has ended by now: of a short run the first lines may have gone before we were attached.
+        False: the log gave all there is.
+        """
+        gone = not self._reading.facts.running and not await self._is_there()
         log.debug("container %s: attached", self.container.name)
+        facts = self._reading.facts
         runs = facts.running or facts.restarting or facts.paused
-        self._whole = self._whole and not (runs and facts.started_ns < live.attached_ns)
-        if runs and self._has_log:
-            here = self._around.client.endpoint.socket_path is not None
-            slack_ns = _HERE_NS if here else _ELSEWHERE_NS
-            self._reading.seam = Seam(
-                asked_ns, live.attached_ns, slack_ns=slack_ns, tty=facts.tty, hasty=facts.auto_remove
-            )
+        begun = gone or runs or (self._has_log and facts.status != "created")
+        self._whole = self._whole and not (begun and facts.started_ns < live.attached_ns)
+        if begun and self._has_log:
+            slack_ns = _HERE_NS if self._around.client.endpoint.socket_path else _ELSEWHERE_NS
+            self._reading.seam = Seam(asked_ns, live.attached_ns, slack_ns=slack_ns, tty=facts.tty)
             live.splice = Splice(self._reading.seam)
+            if live.fleeting is not None:
+                return not await self._join_fleeting(live, self._reading.seam, live.fleeting)
         elif not self._has_log:
-            self._missed(live, Cause.NO_LOG, self._newest_ns())
-        if not runs and facts.status != "created":
+            self._missed(live, Cause.NO_LOG, self.newest_ns)
+        if not begun and live.fleeting is not None:
+            live.fleeting.close()
+        if not begun and facts.status != "created":
             await self._reading.end()
+        return True
 
     def _missed(self, live: _Live, cause: Cause, newest_ns: int) -> None:
         """The log does not help: say what is lost, if anything was written that does not come live either.
 
         newest_ns  the time of the newest record that was taken before we attached; 0: none was
         """
-        first_ns = newest_ns or self.cursor.since or self._reading.facts.started_ns
+        first_ns = newest_ns or self._since_ns
         unwanted = cause is Cause.NO_LOG and not newest_ns and self.cursor.since
         if not self._whole and not unwanted:
             why = _REMOVED if cause is Cause.REMOVED else ""
@@ -273,28 +289,57 @@ class AttachReader(Reader):
                 await self._join(live)
             elif due_ns is not None:
                 await flow.came((due_ns - now_ns) / NS)
-            elif self._is_anchor_due():
+            elif self._has_log and self._mark.is_due(sum(self.cursor.beyond), self._around.now()):
                 await self._anchor(live)
-            elif not await flow.came(min(idle_s, _ANCHOR_S) if any(self.cursor.beyond) else idle_s):
+            elif not await flow.came(min(idle_s, MARK_EVERY_S) if any(self.cursor.beyond) else idle_s):
                 if (await self._has_ended() or await self._is_hung()) and not await flow.came(_LAST_S):
                     return
                 idle_s = min(2 * idle_s, _IDLE_MOST_S)
+
+    async def _join_fleeting(self, live: _Live, seam: Seam, log: FleetingLog) -> bool:
+        """Read the log while it is written, to where all comes live; whether the container ended before."""
+        flow, splice, clock = live.flow, live.splice, self._around.clock
+        newest_ns = self.newest_ns
+        splice.begin(clock())
+        followed = await self._from_log(
+            log.follow(seam.read_for_sure_ns, lambda: splice.amid(flow.take(), clock()))
+        )
+        log.close()
+        if followed is None:
+            await self._not_joined(live, newest_ns)
+            return False
+        if followed.end is not None and await self._has_ended():
+            await self._history.take(followed.end, followed.end.finish(clock()))
+            if self.newest_ns > newest_ns:
+                self._whole = True
+                return True
+            if log.late:  # it was silent, or asked for its log before it started
+                self._whole = True
+                live.splice, self._reading.seam = Splice(), None
+                return False
+        await self._take(live, splice.end(flow.take(), clock(), read_to_ns=followed.to_ns))
+        self._whole = self._whole or seam.covered
+        return False
 
     async def _join(self, live: _Live) -> None:
         """Read the log from the cursor on, until it reaches into what came live."""
         flow, splice, clock, seam = live.flow, live.splice, self._around.clock, self._reading.seam
         readable: object = True
-        newest_ns = self._newest_ns()
+        newest_ns = self.newest_ns
         if splice.begin(clock()):
             readable = await self._from_log(self._history.advance(lambda: splice.amid(flow.take(), clock())))
         if readable is None:
-            self._missed(live, Cause.REMOVED if self._has_log else Cause.NO_LOG, newest_ns)
-            await self._take(live, splice.give_up(flow.take(), clock()))
+            await self._not_joined(live, newest_ns)
         else:
             await self._take(live, splice.end(flow.take(), clock(), hurry=flow.crowded))
             if seam is not None and (seam.short or (seam.over and not seam.covered)):
                 self._missed(live, Cause.ROTATED, newest_ns)
             self._whole = self._whole or seam is None or seam.covered
+
+    async def _not_joined(self, live: _Live, newest_ns: int) -> None:
+        """The log is gone, or there is none that can be read: take what came live. `newest_ns`: see `_missed`."""
+        self._missed(live, Cause.REMOVED if self._has_log else Cause.NO_LOG, newest_ns)
+        await self._take(live, live.splice.give_up(live.flow.take(), self._around.clock()))
 
     async def _take(self, live: _Live, records: Records) -> None:
         if records:
@@ -302,36 +347,18 @@ class AttachReader(Reader):
         if not live.splice.waits:
             live.flow.release()
 
-    def _is_anchor_due(self) -> bool:
-        count = sum(self.cursor.beyond)
-        since_s = self._around.now() - self._anchored_s
-        return (
-            self._has_log
-            and count > 0
-            and (since_s >= _ANCHOR_S or (count >= _ANCHOR_RECORDS and since_s >= 1))
-        )
-
     async def _anchor(self, live: _Live) -> None:
         """Move the cursor's mark on, so that little has to be counted again after a new beginning."""
-        self._anchored_s = self._around.now()
+        self._mark.restart(self._around.now())
         self._reading.recent.all = True
         await asyncio.sleep(LAG_NS / NS)  # the log is to have some of what comes now
         began_ns = self._around.clock()
-        tail = await self._from_log(self._tail())
+        tail = await self._from_log(self._history.newest(_ANCHOR_TAIL))
         await asyncio.sleep(LAG_NS / NS)  # and all is to have come that it has
         await self._take(live, live.splice.sort(live.flow.take(), self._around.clock()))
         if tail and (cursor := self._reading.recent.anchor(tail, self.cursor, began_ns)):
             await self._reading.move(cursor)
         self._reading.recent.all = False
-
-    async def _tail(self) -> Records:
-        """The log's newest records."""
-        stream = self._reading.stream(place=Place(Cursor()))
-        tail = Records()
-        async with self._reading.open(since=None, tail=_ANCHOR_TAIL, follow=False) as body:
-            async for chunk in body:
-                tail.extend(stream.feed(chunk, 0).records)
-        return tail
 
     async def _has_ended(self) -> bool:
         """Whether the container does not run, so that what we are attached to is its next run, if any."""
@@ -346,7 +373,7 @@ class AttachReader(Reader):
     async def _is_hung(self) -> bool:
         """Whether the connection brings nothing, though the container's log goes on."""
         newest_ns = max(await self._from_log(self._history.last_times(1)) or [0]) if self._has_log else 0
-        missed = newest_ns > max(self._newest_ns(), self.cursor.since) + NS
+        missed = newest_ns > max(self.newest_ns, self.cursor.since) + NS
         hung = missed and self._around.clock() > newest_ns + NS
         if hung:
             self._whole = False
@@ -366,11 +393,6 @@ class AttachReader(Reader):
         if not torn:
             self._left.extend(flow.finish())
         self._left_at = self._reading.taken
-
-    def _newest_ns(self) -> int:
-        """The time of the newest record that was taken."""
-        heard = self.cursor.heard
-        return max(heard.newest_ns if heard else 0, self.cursor.mark.stamp if self.cursor.mark else 0)
 
     async def _rest(self, facts: ContainerFacts) -> None:
         """Without a log we attach to what has ended, too: the first lines of its next run come only live."""

@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
+from typing import Final
 
 from agent.batch import NS
 from agent.source.cursor import Cursor, Heard, Mark, Places, digest
@@ -24,6 +25,8 @@ from agent.source.lines import Records
 from agent.source.seam import LAG_NS, fits, likeness
 
 _STREAMS = (STDOUT, STDERR)
+MARK_EVERY_S: Final = 30.0
+_MANY, _MANY_EVERY_S = 10_000, 1.0
 #: How many lines of each stream the cursor keeps a key of, and `Recent` the text.
 _KEYS = 12
 _FIRST = 4
@@ -35,6 +38,22 @@ _SOME, _SOON_NS = 4, 3 * NS
 def key(line: bytes) -> int:
     """A small hash of what the log and the live stream have in common of a line."""
     return zlib.crc32(likeness(line))
+
+
+class MarkTimer:
+    """When the mark is to be moved on. Times are monotonic, in seconds."""
+
+    def __init__(self, now: float) -> None:
+        self._since = now
+
+    def restart(self, now: float) -> None:
+        """It was moved, or that was tried."""
+        self._since = now
+
+    def is_due(self, count: int, now: float) -> bool:
+        """With so many records behind it: after a while, and sooner when they are many."""
+        age = now - self._since
+        return count > 0 and (age >= MARK_EVERY_S or (count >= _MANY and age >= _MANY_EVERY_S))
 
 
 class Recent:

@@ -296,6 +296,15 @@ class History:
         last = await self.last_times(2)
         return last[-1:] == [mark.stamp] and last.count(mark.stamp) == 1
 
+    async def newest(self, count: int) -> Records:
+        """The log's last records."""
+        stream = self._reading.stream(place=Place(Cursor()))
+        tail = Records()
+        async with self._reading.open(since=None, tail=count, follow=False) as body:
+            async for chunk in body:
+                tail.extend(stream.feed(chunk, 0).records)
+        return tail
+
     async def last_times(self, count: int) -> list[int]:
         """The times of the file's last records, of one without a newline too: a follow may hold that back."""
         stream = self._reading.stream(place=Place(Cursor()))

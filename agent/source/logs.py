@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator
 from agent.engine.containers import ContainerFacts
 from agent.errors import EngineRefused
 from agent.losses import Cause
-from agent.source.reader import CONFLICT, NOT_FOUND, Reader
+from agent.source.reader import GONE, Reader
 from agent.source.reading import Hung, Skipped
 from agent.source.stream import OpenStream, Step
 
@@ -47,7 +47,7 @@ class LogsReader(Reader):
             await self._history.look_back(Cause.DAMAGED)
             self._tail = max(1, min(self._tail, self._history.readable))
         except EngineRefused as refused:
-            if refused.status not in {NOT_FOUND, CONFLICT}:
+            if refused.status not in GONE:
                 raise
         if self._around.now() - began >= _LONG_S:
             self._failures = 0
@@ -56,7 +56,7 @@ class LogsReader(Reader):
             if not self._reading.facts.running and not (ended and await self._history.is_whole(ended)):
                 await self._history.catch_up(ended=True)
         except EngineRefused as refused:
-            if refused.status not in {NOT_FOUND, CONFLICT}:
+            if refused.status not in GONE:
                 raise
             if ended is not None:
                 await self._history.take(ended, ended.finish(self._around.clock()))
@@ -99,7 +99,7 @@ class LogsReader(Reader):
         try:
             await self._history.catch_up()
         except EngineRefused as refused:
-            if refused.status not in {NOT_FOUND, CONFLICT}:
+            if refused.status not in GONE:
                 raise
             return False
         raise Skipped
@@ -112,7 +112,7 @@ class LogsReader(Reader):
         try:
             await self._history.catch_up()
         except EngineRefused as refused:
-            if refused.status not in {NOT_FOUND, CONFLICT} or step.behind is None or await self._is_there():
+            if refused.status not in GONE or step.behind is None or await self._is_there():
                 raise
         else:
             raise Skipped
@@ -125,7 +125,7 @@ class LogsReader(Reader):
         try:
             facts = await self._around.client.inspect(self.container.id)
         except EngineRefused as refused:
-            return refused.status not in {NOT_FOUND, CONFLICT}
+            return refused.status not in GONE
         return facts.status not in {"removing", "dead"}
 
     async def _doubt(self, stream: OpenStream, tail: int) -> None:

@@ -24,18 +24,26 @@ log = logging.getLogger(__name__)
 _PAUSE_S = 0.1
 _PAUSE_MOST_S = 10.0
 NOT_FOUND, CONFLICT, NO_READING = 404, 409, 501
+#: The container was removed, or that is under way.
+GONE = frozenset({NOT_FOUND, CONFLICT})
 
 
 class Unreadable(DockferryError):
     """The container's logging driver cannot be read."""
 
 
+class AttachForbidden(DockferryError):
+    """The way to the Engine does not let us attach."""
+
+
 class Reader(abc.ABC):
     """Reads one container.
 
+    mode             the word for it in DOCKFERRY_SOURCE
     waits_for_start  whether there is nothing to be done for a container that was created and never started
     """
 
+    mode = "logs"
     waits_for_start = True
 
     def __init__(
@@ -66,6 +74,18 @@ class Reader(abc.ABC):
     def cursor(self) -> Cursor:
         """How far the records handed on reach."""
         return self._reading.cursor
+
+    @property
+    def newest_ns(self) -> int:
+        """Time of the newest record handed on, ns; 0: none yet."""
+        heard, mark = self.cursor.heard, self.cursor.mark
+        return max(heard.newest_ns if heard else 0, mark.stamp if mark else 0)
+
+    @property
+    def _since_ns(self) -> int:
+        """From when on records may be missing if no more can be read."""
+        facts = self._reading.facts
+        return self.newest_ns or self.cursor.since or facts.started_ns or facts.created_ns
 
     def update(self, facts: ContainerFacts | None = None) -> None:
         """The container started or went away (what is known of it now), or the Engine is back: look again."""

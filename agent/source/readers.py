@@ -12,10 +12,10 @@ from agent.engine.changes import Appeared, Change, Died, EngineBack, EngineLost,
 from agent.engine.containers import ContainerFacts
 from agent.errors import EngineError
 from agent.losses import Cause
-from agent.source.attach import AttachForbidden, Attaching, AttachReader
+from agent.source.attach import Attaching, AttachReader
 from agent.source.cursor import Cursor
 from agent.source.logs import LogsReader
-from agent.source.reader import Reader, Unreadable
+from agent.source.reader import AttachForbidden, Reader, Unreadable
 from agent.source.reading import Surroundings
 from agent.source.settled import SettledReader
 
@@ -74,6 +74,11 @@ class Readers:
         self._readers: dict[str, Reader] = {}
         self._reading: dict[str, asyncio.Task[None]] = {}
         self._tasks = tasks
+
+    @property
+    def readers(self) -> Collection[Reader]:
+        """Those there are, always as they are now."""
+        return self._readers.values()
 
     async def apply(self, change: Change) -> None:
         """What discovery tells."""

@@ -34,11 +34,16 @@ _BEFORE_NS = 1000
 _OUTRUN_SHARE = 0.5
 
 
+async def _no_matter(_: str) -> None:
+    """Nobody waits for the end of a container."""
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What every reader shares.
 
     hand_on  takes batches and, by container id, the cursor behind them; may make the reader wait
+    ended    told a container's id when it does not run and all it wrote was handed on
     now      monotonic seconds · clock  the Engine's time, ns
     idle_s   after so long without a record a follow is checked against the file (moby #45728: it may hang)
     """
@@ -51,6 +56,7 @@ class Surroundings:
     now: Callable[[], float]
     clock: Callable[[], int]
     idle_s: float = IDLE_S
+    ended: Callable[[str], Awaitable[None]] = _no_matter
 
 
 class Skipped(Exception):  # no error: a way to go on
@@ -203,6 +209,7 @@ class Reading:
             self._lost_at_first(self._first_look.end())
         if not self.cursor.ended:
             await self.move(replace(self.cursor, ended=True))
+            await self.around.ended(self.container.id)
 
     async def hand_on(self, batches: Sequence[Batch], cursor: Cursor) -> None:
         """Count these, and hand them on with the cursor behind them."""

@@ -139,10 +139,7 @@ class Seam:
     short  it did not reach back to the first live lines, which nobody noticed: what was before them may be gone
     """
 
-    def __init__(
-        self, asked_ns: int, attached_ns: int, *, slack_ns: int, tty: bool = False, hasty: bool = False
-    ) -> None:
-        self._hasty_ns = attached_ns if hasty else None
+    def __init__(self, asked_ns: int, attached_ns: int, *, slack_ns: int, tty: bool = False) -> None:
         self._slack_ns = slack_ns
         self._from_ns = asked_ns - slack_ns
         self._covers_ns = attached_ns + slack_ns + LAG_NS
@@ -171,6 +168,11 @@ class Seam:
     def covered(self) -> bool:
         """Whether the log was read up to where everything comes live."""
         return self._covered
+
+    @property
+    def read_for_sure_ns(self) -> int:
+        """From then on the log has all that does not come live."""
+        return self._covers_ns + LAG_NS
 
     @property
     def needs_log(self) -> bool:
@@ -222,7 +224,7 @@ class Seam:
             return self._over_ns + LAG_NS  # then all has come that the log had
         dues = [self._due_of(side) for side in self._sides.values() if side.live]
         if self._sides and not self._covered:
-            dues.append(self._covers_ns + LAG_NS if self._hasty_ns is None else self._hasty_ns)
+            dues.append(self.read_for_sure_ns)
         return min(dues, default=None)
 
     def _due_of(self, side: _Side) -> int:
@@ -250,7 +252,7 @@ class Seam:
         began_ns  when the read of the log began that has come to its end now
         hurry     decide now, even if there is more than one way, or none
         """
-        self._read, self._hasty_ns = (began_ns, now_ns), None
+        self._read = began_ns, now_ns
         self._covered = self._covered or began_ns >= self._covers_ns
         return self._join(lambda side: self._decide(side, now_ns, hurry=hurry))
 

@@ -14,7 +14,7 @@ import asyncio
 from agent.batch import NS
 from agent.engine.containers import ContainerFacts
 from agent.errors import EngineRefused
-from agent.source.reader import CONFLICT, NOT_FOUND, Reader
+from agent.source.reader import GONE, Reader
 from agent.source.reading import seconds
 
 #: So old, a record stands in the file with all before it: on this host, and where the clock may be off. conmon tells
@@ -50,7 +50,7 @@ class SettledReader(Reader):
                 # The log of a container that was removed meanwhile is answered as if it were empty.
                 await self._around.client.inspect(self.container.id)
         except EngineRefused as refused:
-            if refused.status not in {NOT_FOUND, CONFLICT}:
+            if refused.status not in GONE:
                 raise
             if begun:
                 self._removed_unread()

@@ -70,10 +70,17 @@ class Splice:
         self._let_go(seam.join_amid())
         return not seam.open or seam.over or (seam.covered and (self._joined or not seam.needs_log))
 
-    def end(self, came: Records, now_ns: int, *, hurry: bool = False) -> Records:
-        """The log was read to its end, or far enough; what can be taken now. `hurry`: see `Seam.join`."""
+    def end(
+        self, came: Records, now_ns: int, *, hurry: bool = False, read_to_ns: int | None = None
+    ) -> Records:
+        """The log was read to its end, or far enough; what can be taken now.
+
+        hurry       see `Seam.join`
+        read_to_ns  what was written up to then was read; None: to when the read began
+        """
         if not self.amid(came, now_ns) and self._seam is not None:
-            self._let_go(self._seam.join(self._began_ns, now_ns, hurry=hurry))
+            began_ns = self._began_ns if read_to_ns is None else read_to_ns
+            self._let_go(self._seam.join(began_ns, now_ns, hurry=hurry))
         self._pause_ns = _AGAIN_NS if self._joined else min(2 * self._pause_ns, _AGAIN_MOST_NS)
         self._again_ns = now_ns + self._pause_ns
         return self._take_ready()

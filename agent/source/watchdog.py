@@ -45,6 +45,7 @@ class Watchdog:
         self._last_s = time.monotonic()
         self._control: socket.socket | None = None
         self._warden: subprocess.Popen[bytes] | None = None
+        self._missing = False
 
     @contextlib.asynccontextmanager
     async def beating(self) -> AsyncIterator[None]:
@@ -90,16 +91,26 @@ class Watchdog:
             self._tell(b".")
 
     def _tell(self, message: bytes, flow: Flow | None = None) -> None:
-        """Say this to the warden; without one, or if it does not hear us, call another."""
+        """Say this to the warden; without one, or if it does not hear us, call another.
+
+        If none can be had, the next beat tries again; until then only the loop itself looks after the connections.
+        """
         try:
-            if self._control is None:
-                self._call()
-            else:
+            if self._control is not None:
                 self._send(message, flow)
+                return
         except OSError as error:
             log.warning("the watchdog's process is gone (%s); begun anew", error)
             self._dismiss()
+        try:
             self._call()
+        except OSError as error:
+            self._dismiss()
+            if not self._missing:
+                log.warning("the watchdog's process cannot be started (%s); tried again", error)
+            self._missing = True
+        else:
+            self._missing = False
 
     def _send(self, message: bytes, flow: Flow | None = None) -> None:
         if self._control is not None:
@@ -109,6 +120,7 @@ class Watchdog:
         """Start a warden, and show it all there is to guard."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)
+        self._control = ours
         with theirs:
             number = theirs.fileno()
             self._warden = subprocess.Popen(  # noqa: S603 - our own file
@@ -117,7 +129,6 @@ class Watchdog:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
             )
-        self._control = ours
         for name, flow in self._guarded.items():
             self._send(b"+%d" % name, flow)
 

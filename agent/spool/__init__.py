@@ -33,6 +33,8 @@ What happens
     at loss of power    The same, but the last seconds of transactions may be gone: never their order.
     with a full disk    Sinks go on from memory, `degraded` says why. All is tried again every second. What every
                         sink has done needs no writing; when memory is full of the rest, `put` waits.
+    of an older format  Brought up to ours, step by step, in one transaction. One of a newer format is left as it is,
+                        and the start refused.
     with a damaged file Set aside, and a new one begun; what is in memory (and cursors, facts, positions) is written
                         to that. A single damaged row is passed over.
     at the file's bound Laggards with `drop_oldest` lose their oldest; for one with `block`, `put` waits. What a
@@ -48,5 +50,16 @@ from agent.spool.place import Entry, Lag
 from agent.spool.reader import Reader
 from agent.spool.shelf import SinkBacklog, inspect
 from agent.spool.spool import Spool, SpoolConfig, Subscriber
+from agent.spool.writer import COMMIT_EVERY_S
 
-__all__ = ["Entry", "Lag", "Reader", "SinkBacklog", "Spool", "SpoolConfig", "Subscriber", "inspect"]
+__all__ = [
+    "COMMIT_EVERY_S",
+    "Entry",
+    "Lag",
+    "Reader",
+    "SinkBacklog",
+    "Spool",
+    "SpoolConfig",
+    "Subscriber",
+    "inspect",
+]

@@ -8,7 +8,10 @@ The body, compressed with zstd level 1 where flag 1 says so, is four or more col
     lengths of the messages                 n × u32
     ordinals, with flag 2                   n × u32
     truncated rows, with flag 4             u32 count, then count × u32
-    messages, joined                        the rest
+    levels, with flag 8                     n × u8
+    the Engine's timestamps, with flag 16   n × i64, ns
+    lengths of the fields, with flag 32     n × u32, 0 where there are none
+    messages, joined, then the fields       the rest
 
 The container and the stream are not in it: a damaged body can then still be reported with its container.
 """
@@ -27,7 +30,7 @@ import cramjam
 from agent.batch import Batch, Container, Stream
 
 VERSION = 1
-_COMPRESSED, _ORDINALS, _TRUNCATED = 1, 2, 4
+_COMPRESSED, _ORDINALS, _TRUNCATED, _LEVELS, _READ_AT, _FIELDS = 1, 2, 4, 8, 16, 32
 _HEAD = struct.Struct("<BBII")
 _U32 = struct.Struct("<I")
 #: Below this a zstd frame costs more time than the bytes it saves.
@@ -49,7 +52,18 @@ def encode(batch: Batch) -> bytes:
     if batch.truncated:
         flags |= _TRUNCATED
         parts += _U32.pack(len(batch.truncated)), _column("I", sorted(batch.truncated))
+    if batch.levels is not None:
+        flags |= _LEVELS
+        parts.append(batch.levels)
+    if batch.read_at is not None:
+        flags |= _READ_AT
+        parts.append(_column("q", batch.read_at))
+    fields = [text or b"" for text in batch.fields] if batch.fields is not None else []
+    if fields:
+        flags |= _FIELDS
+        parts.append(_column("I", map(len, fields)))
     parts += batch.messages
+    parts += fields
     body = b"".join(parts)
     length = len(body)
     if length >= COMPRESS_FROM_BYTES:
@@ -96,11 +110,31 @@ class _Columns:
         lengths = self._column("I", count)
         ordinals = self._column("I", count).tolist() if flags & _ORDINALS else None
         truncated = frozenset(self._column("I", self._number())) if flags & _TRUNCATED else frozenset()
-        body, ends = self._body, accumulate(lengths, initial=self._at)
-        messages = [body[start:end] for start, end in pairwise(ends)]
-        if self._at + sum(lengths) != len(body):
+        levels = self._column("B", count).tobytes() if flags & _LEVELS else None
+        read_at = self._column("q", count).tolist() if flags & _READ_AT else None
+        lengths_of_fields = self._column("I", count) if flags & _FIELDS else None
+        messages = self._texts(lengths)
+        fields = [text or None for text in self._texts(lengths_of_fields)] if lengths_of_fields else None
+        if self._at != len(self._body):
             raise Unreadable("the messages' lengths do not add up")
-        return Batch(container, stream, timestamps.tolist(), messages, ordinals, truncated)
+        return Batch(
+            container,
+            stream,
+            timestamps.tolist(),
+            messages,
+            ordinals,
+            truncated,
+            levels=levels,
+            fields=fields,
+            read_at=read_at,
+        )
+
+    def _texts(self, lengths: array[int]) -> list[bytes]:
+        body, ends = self._body, list(accumulate(lengths, initial=self._at))
+        self._at = ends[-1]
+        if self._at > len(body):
+            raise Unreadable("the messages' lengths do not add up")
+        return [body[start:end] for start, end in pairwise(ends)]
 
     def _number(self) -> int:
         (number,) = _U32.unpack_from(self._body, self._at)

@@ -82,7 +82,7 @@ class Slot:
     @classmethod
     def of(cls, seq: int, batch: Batch) -> Slot:
         """A slot for `batch`. O(records), so made once."""
-        slot = cls(seq, batch, sum(map(len, batch.messages)))
+        slot = cls(seq, batch, sum(map(len, batch.messages)) + batch.fields_bytes)
         slot.size = slot.measure()
         return slot
 

@@ -6,6 +6,7 @@ Source: sqlite.org/wal.html, pragma.html (synchronous, auto_vacuum, secure_delet
 from __future__ import annotations
 
 import contextlib
+import logging
 import sqlite3
 from array import array
 from collections.abc import Iterable, Iterator
@@ -15,8 +16,8 @@ from pathlib import Path
 from agent.errors import SpoolError
 from agent.spool.place import Range
 
+log = logging.getLogger(__name__)
 FILE = "spool.db"
-VERSION = 1
 APPLICATION_ID = 0x444B4659  # "DKFY"
 PAGE_BYTES = 8192
 #: The log (WAL) is emptied into the file at this many pages, and cut to this size when it was longer.
@@ -26,7 +27,11 @@ _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 #: All but `batches`, a damaged row of which is passed over when it is read.
 _SMALL_TABLES = ("progress", "containers", "cursors", "facts", "sinks")
 
-_TABLES = """
+#: What brings a file from each format to the next; the first step begins one. Another layout of a table is a
+#: step of its own, and so is another form of what a column holds (rows, cursors, checkpoints): an agent that
+#: does not know the form then refuses the file, rather than take what is in it for damaged.
+STEPS = (
+    """
     CREATE TABLE progress (last_seq INTEGER NOT NULL);
     INSERT INTO progress VALUES (0);
     CREATE TABLE containers (
@@ -39,7 +44,8 @@ _TABLES = """
     CREATE TABLE sinks (
         name TEXT PRIMARY KEY, position INTEGER NOT NULL, beyond BLOB NOT NULL DEFAULT x'', checkpoint BLOB,
         gone_ns INTEGER) WITHOUT ROWID;
-"""
+""",
+)
 
 
 class Damaged(Exception):
@@ -51,18 +57,18 @@ class Unwritable(Exception):
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """A connection that may write; the file is begun when there is none.
+    """A connection that may write; the file is begun when there is none, brought up when it is of an older format.
 
-    Raises Damaged, Unwritable, and SpoolError for a file of a newer version or of something else, which is
+    Raises Damaged, Unwritable, and SpoolError for a file of a newer format or of something else, which is
     left as it is.
     """
     with mapped_errors():
         if path.exists() and path.stat().st_size:
-            _check(path)
+            connect_to_read(path).close()
         path.touch(mode=0o600)  # SQLite gives its -wal and -shm the same
         db = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
         try:
-            _prepare(db)
+            _prepare(db, path)
             _check_small_tables(db)
         except BaseException:
             db.close()
@@ -71,28 +77,38 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 def connect_to_read(path: Path) -> sqlite3.Connection:
-    """A connection that never writes. Raises Damaged, Unwritable (also when there is no file)."""
+    """A connection that never writes. Raises as `connect` does; also when there is no file: Unwritable."""
     with mapped_errors():
-        return sqlite3.connect(
+        db = sqlite3.connect(
             f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_S, isolation_level=None
         )
+        try:
+            _check(db, path)
+        except BaseException:
+            db.close()
+            raise
+        return db
 
 
-def _check(path: Path) -> None:
-    with contextlib.closing(connect_to_read(path)) as db:
-        (version,) = db.execute("PRAGMA user_version").fetchone()
-        (application,) = db.execute("PRAGMA application_id").fetchone()
-        (tables,) = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+def _check(db: sqlite3.Connection, path: Path) -> None:
+    (application,) = db.execute("PRAGMA application_id").fetchone()
+    (tables,) = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     if tables and application != APPLICATION_ID:
         raise SpoolError(f"{path} is not a spool of Dockferry: give DOCKFERRY_STATE a directory of its own")
-    if version > VERSION:
+    if (found := _format(db)) > len(STEPS):
         raise SpoolError(
-            f"{path} was written by a newer Dockferry (format {version}, this one knows {VERSION}): "
-            "start that version again, or set the file aside"
+            f"{path} was written by a newer Dockferry (format {found}, this one knows {len(STEPS)}) and is left "
+            "as it is: start that version again, or set the file aside, which loses what waits in it"
         )
 
 
-def _prepare(db: sqlite3.Connection) -> None:
+def _format(db: sqlite3.Connection) -> int:
+    """The format of the file; 0: it is not begun."""
+    (number,) = db.execute("PRAGMA user_version").fetchone()
+    return int(number)
+
+
+def _prepare(db: sqlite3.Connection, path: Path) -> None:
     db.execute(f"PRAGMA page_size = {PAGE_BYTES}")
     db.execute("PRAGMA auto_vacuum = INCREMENTAL")
     db.execute("PRAGMA journal_mode = WAL")
@@ -100,12 +116,21 @@ def _prepare(db: sqlite3.Connection) -> None:
     db.execute("PRAGMA secure_delete = OFF")
     db.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
     db.execute(f"PRAGMA journal_size_limit = {WAL_PAGES * PAGE_BYTES}")
-    if not db.execute("PRAGMA user_version").fetchone()[0]:
-        with transaction(db):
-            for statement in _TABLES.split(";"):
-                db.execute(statement)
-            db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            db.execute(f"PRAGMA user_version = {VERSION}")
+    found = _format(db)
+    if found == len(STEPS):
+        return
+    with transaction(db):
+        for statement in ";".join(STEPS[found:]).split(";"):
+            db.execute(statement)
+        db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        db.execute(f"PRAGMA user_version = {len(STEPS)}")
+    if found:
+        log.info(
+            "%s was of format %d and is now of format %d: no older Dockferry reads it",
+            path,
+            found,
+            len(STEPS),
+        )
 
 
 def _check_small_tables(db: sqlite3.Connection) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,7 @@ from agent.spool.queue import Queue
 from agent.spool.reader import Reader
 from agent.spool.schema import FILE, Damaged, Unwritable
 from agent.spool.store import Recovered
-from agent.spool.writer import Writer
+from agent.spool.writer import COMMIT_EVERY_S, Writer
 
 log = logging.getLogger(__name__)
 NOTHING: Mapping[str, bytes] = MappingProxyType({})
@@ -32,11 +32,16 @@ NOTHING: Mapping[str, bytes] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class SpoolConfig:
-    """Where and how much. `directory` None: memory mode, no file, no promise across a restart."""
+    """Where and how much.
+
+    directory       None: memory mode, no file, no promise across a restart
+    commit_every_s  shortest time from one commit to the next while little waits; sinks see what is committed
+    """
 
     directory: Path | None
     memory_max_bytes: int
     spool_max_bytes: int
+    commit_every_s: float = COMMIT_EVERY_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +57,12 @@ class Spool:
 
     cursors  by container id, as last committed
     sealed   nothing more is put
+    tap      is told of all that is accepted, at once, and raises nothing; None: nobody is
     """
 
     def __init__(self, queue: Queue, keeper: Writer | Memory, metrics: Metrics) -> None:
         self.sealed = False
+        self.tap: Callable[[Sequence[Batch]], None] | None = None
         self._queue, self._keeper, self._metrics = queue, keeper, metrics
         self._readers = {name: Reader(self, queue, place) for name, place in queue.places.items()}
         self._turn = asyncio.Lock()
@@ -100,6 +107,8 @@ class Spool:
                 await self._room.wait()
             self._queue.accept(slots)
             self._keeper.add(cursors=cursors, facts=NOTHING)
+            if self.tap is not None:
+                self.tap(batches)
         self._metrics.spooled_records.inc(sum(slot.records for slot in slots))
 
     async def flush(self) -> None:
@@ -169,7 +178,15 @@ async def _on_disk(
         try:
             recovered, places = await _recover(disk, subscribers, losses)
             queue = Queue(places, last_seq=recovered.last_seq, memory_max_bytes=config.memory_max_bytes)
-            writer = Writer(disk, queue, recovered, config.spool_max_bytes, metrics=metrics, losses=losses)
+            writer = Writer(
+                disk,
+                queue,
+                recovered,
+                config.spool_max_bytes,
+                commit_every_s=config.commit_every_s,
+                metrics=metrics,
+                losses=losses,
+            )
             async with _running(writer):
                 yield Spool(queue, writer, metrics)
         finally:

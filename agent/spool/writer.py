@@ -20,11 +20,13 @@ from agent.spool.schema import Damaged, Unwritable
 from agent.spool.store import Changes, Recovered
 
 log = logging.getLogger(__name__)
-#: Shortest time from one commit to the next while little waits: what comes meanwhile goes into one.
+#: What comes within so long goes into one commit, unless a sink is in a greater hurry.
 COMMIT_EVERY_S = 0.1
 #: Longest time until a position is saved.
 POSITIONS_EVERY_S = 0.25
 RETRY_EVERY_S = 1.0
+#: So much that waits is written at once; so much at the most waits, since a commit holds it twice.
+_URGENT_BYTES, _UNWRITTEN_BYTES = 2 << 20, 8 << 20
 
 
 class Writer:
@@ -43,6 +45,7 @@ class Writer:
         recovered: Recovered,
         spool_max_bytes: int,
         *,
+        commit_every_s: float,
         metrics: Metrics,
         losses: Losses,
     ) -> None:
@@ -53,6 +56,7 @@ class Writer:
         self._facts = dict(recovered.facts)
         self._disk, self._queue = disk, queue
         self._max_bytes = spool_max_bytes
+        self._commit_every_s = commit_every_s
         self._metrics, self._losses = metrics, losses
         self._new_cursors: dict[str, bytes | None] = {}
         self._new_facts: dict[str, bytes] = {}
@@ -70,7 +74,9 @@ class Writer:
         """Whether so many bytes more may be unwritten."""
         if self.full:
             return False
-        room = self._queue.memory_max_bytes // (2 if self.degraded else 4)
+        room = self._queue.memory_max_bytes // 2
+        if not self.degraded:
+            room = min(room // 2, _UNWRITTEN_BYTES)
         if self.degraded and self._queue.unwritten_bytes + need > room:
             self._queue.purge()
         if self._queue.unwritten and self._queue.unwritten_bytes + need > room:
@@ -84,7 +90,7 @@ class Writer:
         self._new_facts.update(facts)
         self._asked += 1
         self._work.set()
-        if self._queue.unwritten_bytes > self._queue.memory_max_bytes // 8:
+        if self._queue.unwritten_bytes > min(self._queue.memory_max_bytes // 8, _URGENT_BYTES):
             self._urgent.set()
         if self.degraded:
             self._publish()
@@ -157,7 +163,7 @@ class Writer:
 
     async def _linger(self) -> None:
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout_at(self._begun + COMMIT_EVERY_S):
+            async with asyncio.timeout_at(self._begun + self._commit_every_s):
                 await self._urgent.wait()
 
     def _clear(self) -> None:

@@ -38,6 +38,7 @@ BLOCKED_S = 2.0
 #: How long a broker may take to answer our good-bye.
 PARTING_S = 1.0
 _LARGEST_FRAME = 128 * 1024  # RabbitMQ's own
+_LEAST_SECRET = 4  # a shorter one would take letters out of other words
 
 
 class ClosedError(TransportError):
@@ -78,12 +79,14 @@ class AmqpTalk(Dialogue):
         self._rejected: set[int] = set()
         self._returned: dict[bytes, str] = {}
         self._returning = ""
+        self._secret = ""
         self._parting: asyncio.TimerHandle | None = None
         self._parted = asyncio.Event()
 
     async def begin(self, context: ssl.SSLContext | None, user: str, password: str, vhost: str) -> None:
         """Connect and log in. Raises TransportError, UntrustedError, ClosedError."""
         await self.connect(context)
+        self._secret = password if password != user and len(password) >= _LEAST_SECRET else ""
         self.say(GREETING)
         await self._answer(Method.START)
         self.say(start_ok(user, password))
@@ -194,10 +197,9 @@ class AmqpTalk(Dialogue):
                 tag, flags = struct.unpack(">QB", arguments)
                 self._confirm(tag, multiple=bool(flags & 1), taken=method is Method.ACK)
             case Method.RETURN:
-                text, _ = read_short_text(arguments, 2)
-                self._returning = f"{int.from_bytes(arguments[:2], 'big')} {text.decode(errors='replace')}"
+                self._returning = f"{int.from_bytes(arguments[:2], 'big')} {self._text(arguments, 2)}"
             case Method.BLOCKED:
-                self._blocked = read_short_text(arguments, 0)[0].decode(errors="replace")
+                self._blocked = self._text(arguments, 0)
             case Method.UNBLOCKED:
                 self._blocked = None
             case Method.CLOSE | Method.CHANNEL_CLOSE:
@@ -215,10 +217,14 @@ class AmqpTalk(Dialogue):
         if not taken:
             self._rejected |= tags
 
+    def _text(self, arguments: bytes, at: int) -> str:
+        """The broker's words as they may be quoted: it may repeat the password."""
+        text = read_short_text(arguments, at)[0].decode(errors="replace")
+        return text.replace(self._secret, "***") if self._secret else text
+
     def _closed(self, method: Method, arguments: bytes) -> None:
         code = int.from_bytes(arguments[:2], "big")
-        text = read_short_text(arguments, 2)[0].decode(errors="replace")
-        self.lost = ClosedError(f"{self.address}: it answered {code}: {text}", code)
+        self.lost = ClosedError(f"{self.address}: it answered {code}: {self._text(arguments, 2)}", code)
         if method is Method.CLOSE:
             self.say(said(Method.CLOSE_OK, channel=0))
             super().end()

@@ -3,6 +3,9 @@
 Sources: udp(7), unix(7). A Unix socket whose reader lags makes the sender wait, and loses nothing. UDP has no such
 brake and no receipt: what passes the receiver's buffer is gone, so it is sent in small bursts at a bounded rate.
 That nobody listens, a host tells by ICMP (RFC 1122, 4.1.3.3): soon after, not at once, and not through firewalls.
+
+All this waiting, every few datagrams, is a thread's (`agent.transport.pour`): to wake an event loop costs more than
+to send what it wakes up for.
 """
 
 from __future__ import annotations
@@ -12,43 +15,23 @@ import errno
 import fcntl
 import os
 import socket
+import struct
 from collections import deque
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from agent.transport import TransportError, reason
+from agent.transport.pour import OversizeError, Pace, Pour
 from agent.transport.stream import Address
 
-#: A receiver's buffer of the usual 208 KiB holds some 160 small datagrams: a burst must leave it room.
-BURST_DATAGRAMS = 32
-BURST_BYTES = 64 * 1024
-#: A timer is late by a millisecond or two: so much may be caught up.
-CATCH_UP_S = 0.003
 #: Longest wait for the word that nobody listens.
 VERDICT_S = 0.01
 #: UDP does not notice that a name leads elsewhere by now: it has to be asked.
 RESOLVE_EVERY_S = 10.0
-NO_BUFFER_PAUSE_S = 0.001
 SEND_BUFFER_BYTES = 8 * 1024 * 1024  # as much of it as net.core.wmem_max allows
 _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
-_NO_BUFFER = {errno.ENOBUFS, errno.ENOMEM}
-
-
-class OversizeError(TransportError):
-    """The kernel takes no datagram of that size; those before it were sent."""
-
-
-@dataclass(slots=True)
-class Pace:
-    """Spreads datagrams over time: `due` is when the next may go."""
-
-    per_second: float
-    due: float = 0.0
-
-    def delay(self, size: int, count: int, now: float) -> float:
-        """Seconds to wait after `count` datagrams of `size` bytes in all; a large one counts as several."""
-        self.due = max(self.due, now - CATCH_UP_S) + (count + size // 1024) / self.per_second
-        return self.due - now
+#: How long the kernel may keep a thread: what it has no room for by then is waited for by the loop.
+_FULL = struct.pack("@ll", 0, 10_000)
 
 
 class Datagrams:
@@ -60,6 +43,7 @@ class Datagrams:
     def __init__(self, address: Address, per_second: float | None = None) -> None:
         self.address = address
         self._pace = Pace(per_second) if per_second is not None else None
+        self._thread = ThreadPoolExecutor(1)  # of its own, so that no sink waits for another's turn
         self._sock: socket.socket | None = None
         self._using = asyncio.Lock()  # nobody closes the socket of another's request
         self._resolve_at = 0.0
@@ -79,9 +63,11 @@ class Datagrams:
         async with self._using:
             sock = await self._connected()
             try:
-                while waiting:
-                    await self._burst(sock, waiting)
+                if waiting:
+                    await self._pour(sock, waiting)
                 await self._verdict(sock)
+            except OversizeError as error:
+                raise OversizeError(f"{self.address}: {error}") from error
             except OSError as error:
                 self._turn += 1
                 self.close()
@@ -106,31 +92,28 @@ class Datagrams:
             self._sock.close()
             self._sock = None
 
-    async def _burst(self, sock: socket.socket, waiting: deque[bytes]) -> None:
-        """Send some, then give others their turn, and the receiver time."""
-        size, count, full = 0, 0, False
-        while waiting and count < BURST_DATAGRAMS and size < BURST_BYTES and not full:
-            datagram = waiting[0]
+    async def _pour(self, sock: socket.socket, waiting: deque[bytes]) -> None:
+        """Send all that is waiting."""
+        pour = Pour(list(waiting), self._pace)
+        while not pour.done:
+            before = pour.sent
             try:
-                sock.send(datagram)
-            except BlockingIOError:
-                full = True
-            except OSError as error:
-                short = error.errno in _NO_BUFFER  # of memory in one piece, where the datagram is large
-                if error.errno == errno.EMSGSIZE or (short and len(datagram) > BURST_BYTES):
-                    raise OversizeError(f"{self.address}: {reason(error)}") from error
-                if not short:
-                    raise
-                await asyncio.sleep(NO_BUFFER_PAUSE_S)
-            else:
-                waiting.popleft()
-                size, count = size + len(datagram), count + 1
-        if full:
-            await _writable(sock)
-        elif self._pace is None:
-            await asyncio.sleep(0)
-        else:
-            await asyncio.sleep(self._pace.delay(size, count, asyncio.get_running_loop().time()))
+                await self._in_thread(pour, sock)
+            finally:
+                for _ in range(pour.sent - before):
+                    waiting.popleft()
+            if pour.full:
+                await _writable(sock)
+
+    async def _in_thread(self, pour: Pour, sock: socket.socket) -> None:
+        # Its own descriptor: nobody hands the number of a closed socket to a thread that is still at it.
+        running = asyncio.get_running_loop().run_in_executor(self._thread, pour.run, sock.dup())
+        try:
+            await asyncio.shield(running)
+        except asyncio.CancelledError:
+            pour.stop()
+            await asyncio.wait([running])
+            raise
 
     async def _verdict(self, sock: socket.socket) -> None:
         """Raises OSError when the peer's host has said that nobody listens."""
@@ -172,8 +155,8 @@ def _socket_to(family: int, address: str | tuple[Any, ...]) -> socket.socket:
     """A connected socket. Raises OSError."""
     sock = socket.socket(family, socket.SOCK_DGRAM)
     try:
-        sock.setblocking(False)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _FULL)
         sock.connect(address)
     except OSError:
         sock.close()
@@ -186,7 +169,7 @@ async def _send_file(sock: socket.socket, data: bytes) -> None:
     try:
         while True:
             try:
-                socket.send_fds(sock, [b""], [file])
+                socket.send_fds(sock, [b""], [file], socket.MSG_DONTWAIT)
             except BlockingIOError:
                 await _writable(sock)
             else:

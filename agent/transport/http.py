@@ -6,6 +6,7 @@ read: enough to say why, and all of it where a request says so.
 
 from __future__ import annotations
 
+import functools
 import io
 import ssl
 from collections.abc import Mapping
@@ -21,6 +22,8 @@ from agent.transport.tls import failure
 
 REPLY_BYTES = 16 * 1024
 CONNECT_S = 10.0
+PIECE_BYTES = 64 * 1024
+URLS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,7 @@ class HttpClient:
     ) -> None:
         self._origin = origin
         self._timeout_s = timeout_s
+        self._url = functools.lru_cache(URLS)(self._made_url)
         self._session = aiohttp.ClientSession(
             headers={"User-Agent": f"dockferry/{agent.__version__}", **headers},
             connector=aiohttp.TCPConnector(
@@ -85,9 +89,9 @@ class HttpClient:
         try:
             async with self._session.request(
                 request.method,
-                self._url(request),
+                self._url(request.path, request.query),
                 headers=request.headers,
-                data=io.BytesIO(request.body) if request.body else None,  # goes out in pieces: the loop lives
+                data=_payload(request.body),
                 allow_redirects=False,
             ) as response:
                 body = await _start_of(response, request.reply_bytes)
@@ -97,9 +101,9 @@ class HttpClient:
         except aiohttp.ClientError as error:
             raise explained(error, self._where) from error
 
-    def _url(self, request: Request) -> URL:
-        url = self._origin.with_path(request.path or "/")
-        return URL(f"{url}?{request.query}", encoded=True) if request.query else url
+    def _made_url(self, path: str, query: str) -> URL:
+        url = self._origin.with_path(path or "/")
+        return URL(f"{url}?{query}", encoded=True) if query else url
 
     async def close(self) -> None:
         """Let go of the connections."""
@@ -136,6 +140,11 @@ def _tls_error(error: aiohttp.ClientError) -> ssl.SSLError | None:
     else:
         found = error.__cause__
     return found if isinstance(found, ssl.SSLError) else None
+
+
+def _payload(body: bytes) -> bytes | io.BytesIO | None:
+    """A large one goes out in pieces: the loop lives."""
+    return io.BytesIO(body) if len(body) > PIECE_BYTES else body or None
 
 
 async def _start_of(response: aiohttp.ClientResponse, most: int) -> bytes:

@@ -1,4 +1,4 @@
-"""`python -m tests.bench`: speed, memory and loss of the agent, on a real Engine and on the simulated one.
+"""`python -m tests.bench`: what the agent costs beside a bare reader and its peers, on a real Engine.
 
 Everything is measured from outside: CPU time and memory as the kernel counts them, lines as receivers in
 processes of their own count them. Exit status 1: a line was lost or repeated.
@@ -9,102 +9,86 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-import uuid
 from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import orjson
 
-from tests.bench.engines import Stage, real, simulated
-from tests.bench.lines import WAYS, Lines
-from tests.bench.measured import flow, rest
+from agent.terminal import columns
+from tests.bench.bench import Bench, tell
+from tests.bench.engines import real, simulated
+from tests.bench.peers import ELSEWHERE, found
+from tests.bench.plan import FULL, QUICK, Plan
 from tests.bench.processes import ROOT
-from tests.bench.results import Rest, Results, Run
-from tests.bench.yardsticks import curl, demultiplexing_us
+from tests.bench.report import Results, markdown, pictures
+from tests.bench.yardsticks import demultiplexing_us, machine, others
 from tests.engine.dockerd import NoEngineError
 
-SINKS = (("tcp",), ("tcp", "loki", "file"))
-QUICK_LINES, LINES, LINE_BYTES = 100_000, 500_000, 157
-IDLE = 50
+PAGE = ROOT / "docs" / "performance.md"
+IMAGES = "images/performance"
+BEGIN, END = "<!-- bench: from here on `make bench DOCS=1` writes -->", "<!-- bench: up to here -->"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, print, save."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__.splitlines()[0])
-    parser.add_argument("--lines", type=int, help=f"lines of one flow (default: {LINES:,})")
     parser.add_argument(
-        "--size", type=int, default=LINE_BYTES, help="bytes of one line (default: %(default)s)"
+        "--quick", action="store_true", help="less of everything: some two minutes, not fifteen"
     )
-    parser.add_argument(
-        "--quick", action="store_true", help=f"the simulated Engine alone, {QUICK_LINES:,} lines"
-    )
+    parser.add_argument("--docs", action="store_true", help=f"write it into {PAGE.relative_to(ROOT)}, too")
+    parser.add_argument("--saved", type=Path, metavar="FILE", help="measure nothing: show what --json saved")
     parser.add_argument(
         "--json", type=Path, default=ROOT / "build" / "bench.json", help="default: build/bench.json"
     )
     asked = parser.parse_args(argv)
-    count = asked.lines or (QUICK_LINES if asked.quick else LINES)
-    results = asyncio.run(measure(Lines(count, asked.size), quick=asked.quick))
-    print(*results.table(), sep="\n")
-    asked.json.parent.mkdir(parents=True, exist_ok=True)
-    asked.json.write_bytes(orjson.dumps(results.to_json(), option=orjson.OPT_INDENT_2) + b"\n")
-    print(f"\nSaved in {asked.json}")
-    return 0 if results.lossless else 1
-
-
-async def measure(lines: Lines, *, quick: bool) -> Results:
-    """All there is to measure; a real Engine that cannot be had is left out, and said."""
-    bench = Bench(lines)
-    await bench.run(simulated())
-    if not quick:
+    if asked.saved:
+        results = Results.from_json(orjson.loads(asked.saved.read_bytes()))
+    else:
+        if busy := others():
+            tell(f"{busy}: do not trust the figures")
         try:
-            await bench.run(real())
+            results = asyncio.run(measure(QUICK if asked.quick else FULL))
         except NoEngineError as error:
-            _tell(f"no real Engine: {error}")
-    return Results(lines.size, demultiplexing_us(), bench.curl, bench.runs, bench.rests)
+            parser.exit(1, f"no real Engine: {error}\n")
+        asked.json.parent.mkdir(parents=True, exist_ok=True)
+        asked.json.write_bytes(orjson.dumps(results.to_json(), option=orjson.OPT_INDENT_2) + b"\n")
+        tell(f"saved in {asked.json}")
+    print(*markdown(results), "", *columns(ELSEWHERE), sep="\n")
+    if asked.docs:
+        write(PAGE, results)
+    return 0 if results.whole else 1
 
 
-class Bench:
-    """Gathers what is measured."""
-
-    def __init__(self, lines: Lines) -> None:
-        self.curl: dict[tuple[str, str], float] = {}
-        self.runs: list[Run] = []
-        self.rests: list[Rest] = []
-        self._lines = lines
-
-    async def run(self, engine: AbstractAsyncContextManager[Stage]) -> None:
-        """Everything, on one Engine."""
-        async with engine as stage:
-            startup_cpu_s = (await rest(stage, 0)).startup_cpu_seconds
-            for way in WAYS:
-                await self._flows(stage, startup_cpu_s, way)
-            _tell(f"{stage.name}: at rest")
-            await stage.idle(IDLE)
-            self.rests.append(await rest(stage, IDLE))
-
-    async def _flows(self, stage: Stage, startup_cpu_s: float, way: str) -> None:
-        lines = self._lines
-        _tell(f"{stage.name}: {way}")
-        writing = await stage.writing(_name(), lines)
-        if way == "history":
-            await writing.go()
-            await writing.written()
-        drained = await curl(stage.docker_host, writing, lines, way)
-        self.curl[stage.name, way] = drained.lines / drained.seconds
-        for sinks in SINKS:
-            if way != "history":
-                writing = await stage.writing(_name(), lines)
-            run = await flow(stage, writing, lines, sinks, way=way, startup_cpu_s=startup_cpu_s)
-            self.runs.append(run)
+async def measure(plan: Plan) -> Results:
+    """All there is to measure. Raises NoEngineError."""
+    peers = found()
+    tell(f"peers found: {', '.join(peers) or 'none'}")
+    bench = Bench(plan, peers)
+    demultiplexing = demultiplexing_us()
+    async with real() as stage:
+        about = machine(stage.name)
+        await bench.flows(stage)
+    async with simulated() as stage:
+        await bench.at_rest(stage, plan.simulated, simulated=True)
+    return Results(about, demultiplexing, bench.runs, bench.rests)
 
 
-def _name() -> str:
-    return f"bench-{uuid.uuid4().hex[:8]}"
+def write(page: Path, results: Results) -> None:
+    """The report into a page, between its marks, and its pictures beside it."""
+    folder = page.parent / IMAGES
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, picture in pictures(results).items():
+        (folder / name).write_text(picture)
+    page.write_text(placed(page.read_text(), "\n".join(markdown(results, images=IMAGES))))
 
 
-def _tell(what: str) -> None:
-    print(what, file=sys.stderr, flush=True)
+def placed(page: str, report: str) -> str:
+    """The page with the report between its marks. Raises ValueError when it has none."""
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise ValueError(f"the page lacks the lines {BEGIN} and {END}")
+    return f"{before}{begin}\n\n{report.strip()}\n\n{end}{after}"
 
 
 if __name__ == "__main__":

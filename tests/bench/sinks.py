@@ -1,7 +1,8 @@
 """`python -m tests.bench.sinks [NAME …]`: what a line costs each sink, at its default batch size.
 
 CPU time of this process, user and system, all threads: encoding, compressing, sending, judging the answers. The
-receiver is a stage of the contract tests in a process of its own; reading and spooling are not in it.
+receiver is a stage of the contract tests in a process of its own; reading and spooling are not in it. What of it
+the kernel costs whoever sends such datagrams to that receiver, `datagrams.c` measures, right afterwards.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ import asyncio
 import gc
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from agent.sinks import parse_sink
@@ -20,6 +23,7 @@ from agent.sinks.console import ConsoleSink
 from agent.sinks.delivery import batch_records, batch_weight
 from agent.sinks.parcel import Parcel, cut
 from agent.terminal import columns
+from tests.bench.floor import Floor
 from tests.bench.lines import Lines
 from tests.bench.processes import python
 from tests.contract.play import opened
@@ -29,22 +33,26 @@ from tests.receivers.sent import START_NS, batch
 
 #: One that is not measured, and the rest.
 LINES, LINE_BYTES, BATCHES = 10_000, 157, 11
+FLOOR = 5
 MS = 1_000_000
 PATIENCE_S = 120.0
 
 
 def main(names: Sequence[str]) -> None:
     """Measure each of these, or all, and print a table."""
-    rows = [("SINK", "CPU PER LINE", "LINES PER REQUEST")]
-    for stage in stages():
-        if not names or stage.__name__.removesuffix("Stage") in names:
-            print(stage.__name__, file=sys.stderr, flush=True)
-            rows.append((stage.__name__.removesuffix("Stage"), *asyncio.run(measure(stage.__name__))))
+    rows = [("SINK", "CPU PER LINE", "SENDING ALONE, IN C", "LINES PER REQUEST")]
+    with tempfile.TemporaryDirectory(prefix="bench") as directory:
+        floor = Floor(Path(directory))
+        for stage in stages():
+            if not names or stage.__name__.removesuffix("Stage") in names:
+                print(stage.__name__, file=sys.stderr, flush=True)
+                row = asyncio.run(measure(stage.__name__, floor))
+                rows.append((stage.__name__.removesuffix("Stage"), *row))
     print(*columns(rows), sep="\n")
 
 
-async def measure(name: str) -> tuple[str, str]:
-    """Cost and size of a request, as they are shown."""
+async def measure(name: str, floor: Floor) -> tuple[str, str, str]:
+    """Cost, the least it could be, and size of a request, as they are shown."""
     async with python(["-m", "tests.bench.standing", name], plain_environment()) as child:
         url: str = (await child.hear())["url"]
         async with opened(_sink(url)) as sink, asyncio.timeout(PATIENCE_S):
@@ -58,8 +66,13 @@ async def measure(name: str) -> tuple[str, str]:
                 if number:
                     used += time.process_time() - began
                     requests += len(parcels)
+            least = await floor.us(sink, [each for number in range(FLOOR) for each in _parcels(sink, number)])
     lines = LINES * (BATCHES - 1)
-    return f"{used / lines * 1e6:.2f} µs", f"{lines / requests:,.0f}"
+    return (
+        f"{used / lines * 1e6:.2f} µs",
+        "" if least is None else f"{least:.2f} µs",
+        f"{lines / requests:,.0f}",
+    )
 
 
 def _sink(url: str) -> Sink[Any]:

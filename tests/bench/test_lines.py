@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import threading
+import time
+from asyncio.subprocess import Process
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
-from tests.bench.lines import NUMBER, Lines
+from tests.bench.lines import MARK, NUMBER, STAMP, Lines
 from tests.bench.measured import metric
-from tests.bench.processes import cpu_seconds, memory_bytes
+from tests.bench.processes import Child, Memory, cpu_seconds, memory_bytes
 from tests.bench.receivers import Count, Tail
+from tests.bench.yardsticks import busy
 
 
 @pytest.mark.parametrize("size", [Lines.least_size(), 157, 1000])
@@ -26,6 +33,24 @@ def test_every_line_has_a_number_of_its_own() -> None:
     lines = Lines(12_345_678, 157)
     written = b'{"message":"' + b'"},{"message":"'.join(map(lines.line, (1, 12_345_678))) + b'"}'
     assert NUMBER.findall(written) == [b"0000001", b"12345678"]
+
+
+def test_writers_share_all_of_them() -> None:
+    """None is written twice, and the shares differ by one at the most."""
+    shares = Lines(11, 157, first=5).shared(3)
+    numbers = [list(range(share.first, share.last + 1)) for share in shares]
+    assert numbers == [[5, 6, 7, 8], [9, 10, 11, 12], [13, 14, 15]]
+    printed = subprocess.run(["sh", "-c", shares[1].script], capture_output=True, check=True).stdout
+    assert NUMBER.findall(printed) == [b"%07d" % number for number in numbers[1]]
+
+
+@pytest.mark.parametrize("size", [Lines.least_size(stamped=True), 157, 16_000])
+def test_a_stamped_line_is_as_wide_and_says_when_it_was_written(size: int) -> None:
+    written = Lines(3, size).stamped(range(1, 4), 1_795_414_426_489_633_114)
+    assert [len(line) for line in written.splitlines(keepends=True)] == [size] * 3
+    assert NUMBER.findall(written) == [b"0000001", b"0000002", b"0000003"]
+    assert STAMP.findall(written) == [b"1795414426489633114"] * 3
+    assert written.count(MARK) == 3
 
 
 @pytest.mark.parametrize(("count", "size"), [(0, 157), (1, Lines.least_size() - 1)])
@@ -68,6 +93,29 @@ def test_memory_is_read_in_bytes() -> None:
     assert (memory_bytes(status, "VmRSS"), memory_bytes(status, "VmHWM")) == (1 << 20, 2 << 20)
     with pytest.raises(ValueError, match="has ended"):
         memory_bytes("Name:\tpython\n", "VmRSS")
+
+
+def test_memory_grows_by_its_greatest() -> None:
+    """Each figure has its own moment."""
+    assert Memory(3, 2, 1).most(Memory(1, 5, 1)) == Memory(3, 5, 1)
+
+
+def test_our_own_time_is_seen_from_outside() -> None:
+    """To nanoseconds, threads that have ended among it."""
+    child = Child(cast("Process", SimpleNamespace(pid=os.getpid())))
+    before_s = child.cpu_s
+    worker = threading.Thread(target=lambda: sum(range(3_000_000)))
+    worker.start()
+    worker.join()
+    used_s = child.cpu_s - before_s
+    assert 0.005 < used_s <= time.process_time()
+
+
+def test_waiting_for_a_disk_is_no_work() -> None:
+    """Of ten seconds of the cores, three were used."""
+    before = "cpu  100 0 100 1000 50 0 0 0 0 0\ncpu0 1 1 1 1\n"
+    after = "cpu  250 0 250 1600 150 0 0 0 0 0\ncpu0 9 9 9 9\n"
+    assert busy(before, after) == pytest.approx(0.3)
 
 
 def test_a_metric_is_the_sum_over_its_labels() -> None:

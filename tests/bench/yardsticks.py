@@ -1,31 +1,46 @@
-"""What this machine can do without the agent: so that figures of different machines can be compared, as ratios."""
+"""What this machine is and can do without the agent: so that figures of different machines can be compared."""
 
 from __future__ import annotations
 
-import asyncio
+import os
+import platform
 import time
-from asyncio.subprocess import PIPE
-from dataclasses import dataclass
+from pathlib import Path
 from struct import Struct
-from urllib.parse import urlencode
-
-from tests.bench.engines import Writing
-from tests.bench.lines import Lines
 
 _FRAMES, _FRAME_BYTES, _TRIES = 50_000, 150, 7
 _HEADER = Struct(">BxxxI")
-_READ_BYTES = 1 << 20
-_PATIENCE_S = 120.0
-_ATTACH_QUERY = urlencode({"stream": 1, "stdout": 1, "stderr": 1})
-_QUERY = urlencode({"stdout": 1, "stderr": 1, "timestamps": 1, "follow": 1})
+_LOOK_S, _QUIET = 1.0, 0.1
 
 
-@dataclass(frozen=True, slots=True)
-class Drained:
-    """What curl read of one stream: from the first byte to the last, seconds."""
+def machine(engine: str) -> str:
+    """In a line: its processor, cores and memory, the Python, the Engine."""
+    about = Path("/proc/cpuinfo").read_text()
+    model = next(
+        (line.partition(": ")[2] for line in about.splitlines() if line.startswith("model name")), ""
+    )
+    memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    cores = f"{len(os.sched_getaffinity(0))} cores of {model or platform.machine()}, {memory_gib:.0f} GiB"
+    return (
+        f"{engine}, Python {platform.python_version()}, {cores}, Linux {platform.release().partition('-')[0]}"
+    )
 
-    lines: int
-    seconds: float
+
+def busy(before: str, after: str) -> float:
+    """The share of all cores' time that was used between two readings of /proc/stat (proc(5)), 0 … 1."""
+    early, late = ([int(field) for field in text.split("\n", 1)[0].split()[1:9]] for text in (before, after))
+    passed = [end - start for start, end in zip(early, late, strict=True)]
+    idle = passed[3] + passed[4]  # waiting for a disk is idle, too
+    return 1 - idle / max(sum(passed), 1)
+
+
+def others() -> str:
+    """What to say when other programs use more than a tenth of this machine's cores now; empty: they do not."""
+    stat = Path("/proc/stat")
+    before = stat.read_text()
+    time.sleep(_LOOK_S)  # what is measured
+    share = busy(before, stat.read_text())
+    return f"this machine is busy: others use {share:.0%} of its cores" if share > _QUIET else ""
 
 
 def demultiplexing_us() -> float:
@@ -44,35 +59,3 @@ def _demultiplex(data: bytes) -> float:
         add(data[start : start + length])
         start += length
     return time.perf_counter() - began
-
-
-async def curl(docker_host: str, writing: Writing, lines: Lines, way: str) -> Drained:
-    """Read the stream with curl, throwing it away. Raises TimeoutError.
-
-    way  see `tests.bench.lines.WAYS`; the container is told to go when curl is connected, unless it has gone
-    """
-    url = f"http://engine/containers/{writing.id}/logs?{_QUERY}"
-    method, left = "GET", lines.stream_bytes
-    if way == "attach":
-        url = f"http://engine/containers/{writing.id}/attach?{_ATTACH_QUERY}"
-        method, left = "POST", lines.count * lines.size  # its frames' heads are too few to matter
-    socket = docker_host.removeprefix("unix://")
-    process = await asyncio.create_subprocess_exec(
-        "curl", "-s", "-0", "-X", method, "-N", "-D", "/dev/stderr", "--unix-socket", socket, url,
-        stdout=PIPE, stderr=PIPE, limit=_READ_BYTES,
-    )  # fmt: skip
-    assert process.stdout is not None
-    assert process.stderr is not None
-    try:
-        async with asyncio.timeout(_PATIENCE_S):
-            if way != "history":
-                await process.stderr.readline()  # the answer has begun
-                await writing.go()
-            began = 0.0
-            while left > 0:
-                left -= len(await process.stdout.read(_READ_BYTES))
-                began = began or time.monotonic()
-    finally:
-        process.kill()
-        await process.wait()
-    return Drained(lines.count, time.monotonic() - began)

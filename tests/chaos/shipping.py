@@ -13,13 +13,15 @@ import aiohttp
 
 from tests.engine import shipping
 
-#: Nobody waits longer: a machine under load is slow, a lost record never comes.
-DEADLINE_S = 60.0
 TRACEBACK = "Traceback (most recent call last)"
 
 
 async def until(
-    true: Callable[[], bool], what: str, *, seconds: float = DEADLINE_S, told: Callable[[], str] = str
+    true: Callable[[], bool],
+    what: str,
+    *,
+    seconds: float = shipping.DEADLINE_S,
+    told: Callable[[], str] = str,
 ) -> None:
     """Wait until `true()`; fails with `what`, and what `told` has to say, when it takes longer."""
     loop = asyncio.get_running_loop()

@@ -21,7 +21,7 @@ from tests.contract.stages.elasticsearch import ElasticsearchStage
 from tests.contract.stages.nats import NatsStage
 from tests.contract.stages.s3 import S3Stage
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(400)]
+pytestmark = pytest.mark.chaos
 LINES, KILLS, CHUNK = 200_000, 9, 500
 #: Requests small enough that a kill mostly hits one that is under way.
 OFTEN = "batch_records=2000&batch_age=100ms"

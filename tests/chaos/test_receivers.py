@@ -16,8 +16,9 @@ from tests.chaos.ledger import Ledger
 from tests.chaos.shipping import Agent, until
 from tests.engine.shipping import messages
 from tests.receivers.loki import LokiReceiver
+from tests.receivers.proxy import reset
 from tests.receivers.tcp import READ_BYTES, TcpReceiver
-from tests.receivers.web import Answer, HttpReceiver, WebReceiver, _reset
+from tests.receivers.web import Answer, HttpReceiver, WebReceiver
 
 pytestmark = pytest.mark.chaos
 LINES = 3000
@@ -38,7 +39,8 @@ class Liar(HttpReceiver):
             head = web.StreamResponse(headers={"Content-Length": "1000"})
             await head.prepare(request)
             await head.write(b"accepted, and")
-            _reset(request)
+            assert request.transport is not None
+            reset(request.transport)
             return head
         return answer
 

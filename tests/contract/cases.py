@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import random
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from agent.batch import Batch, Stream
+from agent.level import Level
 from agent.sinks.base import Outcome
 from tests.contract.stage import Stage
 from tests.receivers.received import Received
-from tests.receivers.sent import batch, container, expected
+from tests.receivers.sent import START_NS, batch, container, expected
 
 
 def several() -> list[Batch]:
@@ -22,6 +24,28 @@ def several() -> list[Batch]:
         batch([b"cut here", b"not \xff\xfe utf-8 \xe2\x82"], stream=Stream.STDERR, truncated=[0]),
         batch([b"of another"], of=container("db")),
     ]
+
+
+def parsed() -> list[Batch]:
+    """Every level and none, fields of each kind and none, times of a record's own that are in no order."""
+    fields = {
+        "status": 500,
+        "took": 0.25,
+        "ok": True,
+        "who": 'a "quoted" \\ größer €\nline',
+        "http": {"path": "/orders/1", "request": {"size": -7}},
+    }
+    rows = len(Level) + 1
+    every = batch([b"row %d" % row for row in range(rows)], truncated=[1])
+    every.levels = bytes(range(rows))
+    every.fields = [json.dumps(fields).encode(), *[None] * (rows - 2), b'{"last":"one"}']
+    own = batch([b"of its own time", b"and before it"], stream=Stream.STDERR)
+    own.read_at = own.timestamps
+    own.timestamps = [own.timestamps[0] - 1_000_000_000, own.timestamps[0] - 60_000_000_000]
+    own.fields = [b'{"status":404}', b'{"status":200}']
+    levels = batch([b"of another", b"and one more"], of=container("db"), stream=Stream.STDERR)
+    levels.levels = bytes([Level.ERROR, Level.INFO])
+    return [every, own, levels, batch([b"as ever"], start_ns=START_NS + 1_000_000_000)]
 
 
 def noise(count: int, size: int) -> list[bytes]:

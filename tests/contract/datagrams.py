@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import abc
-import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
-from tests.contract.stage import Case, Shared, Stage, Tls
+from tests.contract.listening import ListeningStage
+from tests.contract.stage import Case, Shared, Tls
 from tests.receivers.datagrams import DatagramReceiver
 from tests.receivers.received import Received
 
@@ -23,31 +24,19 @@ CANNOT: Mapping[Case, str] = {
 }
 
 
-class DatagramStage(Stage):
+class DatagramStage(ListeningStage):
     """A stage of a DatagramReceiver. A subclass names it and gives the URL."""
 
     def __init__(self, directory: Path, shared: Shared, tls: Tls | None) -> None:
         super().__init__(directory, shared, tls)
         self.receiver = self.made()
-        self._up = contextlib.AsyncExitStack()
 
     @abc.abstractmethod
     def made(self) -> DatagramReceiver:
         """The receiver, not yet listening."""
 
-    @contextlib.asynccontextmanager
-    async def standing(self) -> AsyncIterator[None]:
-        await self._up.enter_async_context(self.receiver.listening())
-        try:
-            yield
-        finally:
-            await self._up.aclose()
+    def listening(self) -> AbstractAsyncContextManager[object]:
+        return self.receiver.listening()
 
     async def have(self, count: int) -> list[Received]:
         return await self.receiver.inbox.have(count)
-
-    @contextlib.asynccontextmanager
-    async def absent(self) -> AsyncIterator[None]:
-        await self._up.aclose()
-        yield
-        await self._up.enter_async_context(self.receiver.listening())

@@ -31,6 +31,7 @@ class Case(enum.Enum):
 
     DELIVERS = "delivers every record once, in order"
     MAPPED = "maps the record and its metadata"
+    PARSED = "sends levels and parsed fields, and times of a record's own"
     LIMIT = "keeps the limits of a request"
     SPLIT = "splits what is too large"
     THROTTLED = "waits as long as it is told"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from agent.sinks.base import Delivered
-from tests.contract.cases import in_order, many, several, to_arrive
+from tests.contract.cases import in_order, many, parsed, several, to_arrive
 from tests.contract.play import AT_ONCE, opened, playing
 from tests.contract.stage import Case, Stage, performed
 from tests.receivers.sent import batch, container, expected
@@ -38,6 +38,19 @@ async def test_a_record_is_mapped_with_its_metadata(stage: Stage) -> None:
     assert sorted(arrived, key=str) == sorted(wanted, key=str)
     assert len(wanted) + len(play.dead) == len(expected(sent))
     assert all(why for _, why in play.dead)
+
+
+@performed(Case.PARSED)
+async def test_level_and_fields_arrive(stage: Stage) -> None:
+    """Where the receiver looks for them; of records that have none nothing is said."""
+    sent = parsed()
+    wanted = to_arrive(stage, sent)
+    async with playing(stage) as play:
+        await play.put(sent)
+        await play.settled()
+        arrived = await stage.have(len(wanted))
+    assert sorted(arrived, key=str) == sorted(wanted, key=str)
+    assert play.dead == []
 
 
 @performed(Case.LIMIT)

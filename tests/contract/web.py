@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import ClassVar
 
-from tests.contract.stage import Shared, Stage, Tls
+from tests.contract.listening import ListeningStage
+from tests.contract.stage import Shared, Tls
 from tests.receivers.received import Received
 from tests.receivers.web import Answer, WebReceiver
 
 POISON = b"poison"
 
 
-class WebStage(Stage):
+class WebStage(ListeningStage):
     """A stage of a WebReceiver. A subclass names it and gives the URL.
 
     receiver       the class that `made` makes one of
@@ -22,27 +24,18 @@ class WebStage(Stage):
     """
 
     receiver: ClassVar[type[WebReceiver]]
-    authorization: ClassVar[str] = f"Bearer {Stage.secret}"
+    authorization: ClassVar[str] = f"Bearer {ListeningStage.secret}"
 
     def __init__(self, directory: Path, shared: Shared, tls: Tls | None) -> None:
         super().__init__(directory, shared, tls)
         self.web = self.made()
-        self._up = contextlib.AsyncExitStack()
 
     def made(self) -> WebReceiver:
         """The receiver, not yet listening."""
         return self.receiver(authorization=self.authorization)
 
-    @contextlib.asynccontextmanager
-    async def standing(self) -> AsyncIterator[None]:
-        await self._listen()
-        try:
-            yield
-        finally:
-            await self._up.aclose()
-
-    async def _listen(self) -> None:
-        await self._up.enter_async_context(self.web.listening(self.tls.context() if self.tls else None))
+    def listening(self) -> AbstractAsyncContextManager[object]:
+        return self.web.listening(self.tls.context() if self.tls else None)
 
     @property
     def address(self) -> str:
@@ -85,9 +78,3 @@ class WebStage(Stage):
         right, self.web.authorization = self.web.authorization, "Bearer of another"
         yield
         self.web.authorization = right
-
-    @contextlib.asynccontextmanager
-    async def absent(self) -> AsyncIterator[None]:
-        await self._up.aclose()
-        yield
-        await self._listen()

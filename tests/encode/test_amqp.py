@@ -14,6 +14,7 @@ from pamqp import body, commands, header
 from agent.batch import Batch, Container
 from agent.encode.amqp import a_record_each, many_records_each
 from agent.encode.ndjson import ndjson
+from agent.level import Level
 from agent.transport.amqp_frames import publish
 from tests.encode.batches import batches
 from tests.receivers.sent import START_NS, batch, container
@@ -119,3 +120,13 @@ def test_a_time_before_the_epoch_has_no_place_and_becomes_it() -> None:
     [message] = messages(a_record_each([batch([b"x"], start_ns=-1)], way, SMALLEST_FRAME).data)
     assert message.properties.timestamp is not None
     assert message.properties.timestamp.timestamp() == 0
+
+
+def test_a_known_level_is_a_header_of_a_record_s_message() -> None:
+    sent = batch([b"x", b"y"])
+    sent.levels = bytes([Level.ERROR, 0])
+    first, second = messages(a_record_each([sent], way, SMALLEST_FRAME).data)
+    assert (first.properties.headers, second.properties.headers) == ({"level": "error"}, None)
+    assert first.properties.message_id == sent.ids()[0].decode()
+    [both] = messages(many_records_each([sent], way, SMALLEST_FRAME).data)
+    assert both.properties.headers is None

@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 
 from agent.batch import Batch, Stream
 from agent.encode.cloudwatch import events
+from agent.level import Level
 from tests.receivers.cloudwatch import DAY_MS, OVERHEAD_BYTES, PUT_BYTES, PUT_EVENTS
 from tests.receivers.received import read_line
 from tests.receivers.sent import START_NS, batch, container, expected
 
 DAY_NS = DAY_MS * 1_000_000
+HOUR_NS = 3600 * 10**9
 Call: TypeAlias = list[tuple[int, Any]]
 
 
@@ -61,7 +63,7 @@ def test_what_is_not_utf8_is_counted_in_either_format() -> None:
     for wanted in ("text", "json"):
         sent = batch([b"fine", b"\xff", b"\xe2\x82"])
         calls([sent], wanted)
-        assert sent.undecodable == 2
+        assert len(sent.undecodable) == 2
 
 
 def test_batches_of_both_streams_are_merged_and_keep_their_rows() -> None:
@@ -98,3 +100,23 @@ def test_a_record_too_long_as_json_is_refused_and_its_neighbours_are_not() -> No
     assert list(made.refused) == [4]
     assert made.refused[4].startswith("an event may have 998 bytes, and the record has 1")
     assert made.rows == [3, 5]
+
+
+def test_times_of_records_own_are_in_order_and_those_far_away_cost_no_calls() -> None:
+    """By these a container could hold up all others; the record tells its time in any case."""
+    sent = batch([b"a", b"b", b"c", b"d"], start_ns=START_NS)
+    sent.read_at = sent.timestamps
+    sent.timestamps = [START_NS + away for away in (HOUR_NS, 0, -11 * HOUR_NS, -3 * DAY_NS)]
+    [call] = calls([sent], "json")
+    assert [row for row, _ in call] == [2, 1, 3, 0]
+    assert call[2][1]["timestamp"] == sent.read_at[3] // 1_000_000
+    found = {row: read_line(event["message"].encode()) for row, event in call}
+    assert [found[row] for row in range(4)] == expected([sent])
+
+
+def test_level_and_fields_are_in_events_of_json_alone() -> None:
+    sent = batch([b"x"])
+    sent.levels, sent.fields = bytes([Level.ERROR]), [b'{"a":1}']
+    [[(_, event)]] = calls([sent], "json")
+    assert read_line(event["message"].encode()) == expected([sent])[0]
+    assert [event["message"] for _, event in calls([sent])[0]] == ["x"]

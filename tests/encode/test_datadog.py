@@ -10,6 +10,7 @@ from hypothesis import given
 
 from agent.batch import Batch, Stream
 from agent.encode.datadog import Naming, logs
+from agent.level import Level
 from agent.tag import Tag
 from tests.encode import shown
 from tests.encode.batches import batches
@@ -110,3 +111,31 @@ def test_several_batches_are_one_array() -> None:
 
 def test_the_log_that_the_docs_show_is_what_is_sent() -> None:
     assert logs([shown.record()], Naming(tags=("env:prod",))) + b"\n" == shown.block("datadog.md")
+
+
+def test_a_level_is_the_status_and_parsed_fields_are_attributes() -> None:
+    """Those by which Datadog finds a trace among them."""
+    sent = batch([b"x", b"y", b"z"], stream=Stream.STDERR, truncated=[1])
+    sent.levels = bytes([Level.WARNING, Level.DEBUG, 0])
+    sent.fields = [
+        b'{"http":{"status":500},"dd.trace_id":"1","dd":{"span_id":"2"},"host":"h","status":7}',
+        None,
+        None,
+    ]
+    first, second, third = read(logs([sent], Naming()))
+    assert [log["status"] for log in (first, second, third)] == ["warning", "debug", "error"]
+    assert {name: first[name] for name in first.keys() - third.keys()} == {
+        "http": {"status": 500},
+        "dd.trace_id": "1",
+        "dd": {"span_id": "2"},
+        "fields": {"host": "h", "status": 7},
+    }
+    assert second["truncated"] is True
+
+
+def test_fields_that_would_make_a_log_too_long_are_left_out() -> None:
+    sent = batch([b"x" * 500_000, b"y"])
+    sent.fields = [b'{"a":"%b"}' % (b"x" * 500_000)] * 2
+    first, second = read(logs([sent], Naming()))
+    assert "a" not in first
+    assert len(second["a"]) == 500_000

@@ -11,6 +11,7 @@ from hypothesis import given
 
 from agent.batch import NS, Batch, Stream
 from agent.encode.elasticsearch import Action, IndexName, bulk
+from agent.level import Level
 from agent.tag import Tag
 from tests.encode import shown
 from tests.encode.batches import batches
@@ -149,3 +150,27 @@ def test_no_records_are_no_bytes() -> None:
 
 def test_the_document_that_the_docs_show_is_what_is_sent() -> None:
     assert bulk([shown.record()], Action()) == shown.block("elasticsearch.md")
+
+
+def test_a_level_is_the_schema_s_and_parsed_fields_lie_flat_below_fields() -> None:
+    """`a` as a number here and as an object there would be refused."""
+    sent = batch([b"x", b"y", b"z"], truncated=[1, 2])
+    sent.levels = bytes([Level.ERROR, Level.ERROR, 0])
+    sent.fields = [b'{"status":500,"http":{"path":"/","req.id":"1"},"":1," ":2,"a\\u0000":true}', None, None]
+    first, second, third = [document for _, document in pairs(bulk([sent], Action()))]
+    assert first["log"] == {"level": "error"}
+    assert first["fields"] == {"status": 500, "http_path": "/", "http_req_id": "1", "_": 1, "a_": True}
+    assert second["log"] == {"level": "error", "flags": ["truncated"]}
+    assert third["log"] == {"flags": ["truncated"]}
+    assert "fields" not in second
+
+
+def test_an_index_of_a_day_is_that_on_which_a_record_was_read() -> None:
+    """By times of its own a container could have any number of indices made."""
+    sent = batch([b"x", b"y"])
+    sent.read_at = sent.timestamps
+    sent.timestamps = [0, sent.timestamps[0] + 86_400 * NS]
+    dated = Action(index=IndexName.parse("docker-%Y.%m.%d"))
+    found = pairs(bulk([sent], dated))
+    assert {action["create"]["_index"] for action, _ in found} == {"docker-2026.11.23"}
+    assert [document["@timestamp"][:10] for _, document in found] == ["1970-01-01", "2026-11-24"]

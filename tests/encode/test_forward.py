@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from agent.batch import Batch, Container, Stream
 from agent.encode.compress import compress
 from agent.encode.forward import CHUNK_BYTES, chunks, entries
+from agent.level import Level
 from tests.receivers.forward import MOST_BYTES, Message, read_message, read_record
 from tests.receivers.received import in_order
 from tests.receivers.sent import batch, container, expected
@@ -96,7 +97,7 @@ def test_an_id_of_a_further_line_of_the_same_time_is_whole() -> None:
 def test_what_is_not_utf8_is_replaced_and_counted() -> None:
     sent = batch([b"\xff", b"well"])
     assert [record["log"] for _, record in read(entries(sent))] == ["\ufffd", "well"]
-    assert sent.undecodable == 1
+    assert len(sent.undecodable) == 1
 
 
 def test_a_message_has_one_tag_and_its_records_in_order() -> None:
@@ -142,3 +143,14 @@ def test_a_message_says_how_many_by_what_id_and_how_compressed(method: str) -> N
 def test_nothing_is_no_message() -> None:
     assert chunks([], lambda of: of.tag) == ([], [])
     assert entries(batch([])) == b""
+
+
+def test_level_and_parsed_fields_have_keys_of_their_own() -> None:
+    of = plain(labels={"level": "of the label", "fields": "too"})
+    sent = batch([b"x", b"y", b"z"], of=of, truncated=[1])
+    sent.levels = bytes([Level.NOTICE, Level.INFO, 0])
+    sent.fields = [b'{"status":500,"o":{"p":[true]}}', None, None]
+    first, second, third = [record for _, record in read(entries(sent))]
+    assert (first["level"], first["fields"]) == ("notice", {"status": 500, "o": {"p": [True]}})
+    assert (second["level"], second["fields"], second["truncated"]) == ("info", "too", "true")
+    assert (third["level"], third["fields"]) == ("of the label", "too")

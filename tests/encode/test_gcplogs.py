@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from agent.batch import Batch, Container, Stream
 from agent.encode.gcplogs import entries, payload_bytes
+from agent.level import Level
 from tests.receivers.google import read_entry
 from tests.receivers.received import in_order
 from tests.receivers.sent import START_NS, batch, container, expected
@@ -88,4 +89,35 @@ def test_what_goes_with_a_message_is_told_in_bytes() -> None:
 def test_what_is_not_utf8_is_counted() -> None:
     sent = batch([b"fine", b"\xff"])
     entries(sent, {})
-    assert sent.undecodable == 1
+    assert len(sent.undecodable) == 1
+
+
+def test_a_level_is_the_severity_and_parsed_fields_are_part_of_the_payload() -> None:
+    sent = batch([b"x", b"y", b"z"], truncated=[0])
+    sent.levels = bytes([Level.WARNING, Level.TRACE, 0])
+    sent.fields = [b'{"status":500,"a":1,"a":2}', None, None]  # such a name would cost the whole request
+    first, second, third = read(entries(sent, {}))
+    assert [entry.get("severity") for entry in (first, second, third)] == ["WARNING", "DEBUG", None]
+    assert first["jsonPayload"]["fields"] == {"status": 500, "a": 2}
+    assert first["jsonPayload"]["truncated"] is True
+    assert "fields" not in second["jsonPayload"]
+
+
+def test_the_special_fields_of_structured_logging_are_the_entry_s() -> None:
+    sent = batch([b"x", b"y"])
+    name = "logging.googleapis.com/"
+    special = {f"{name}trace": "projects/p/traces/0", f"{name}spanId": "1", f"{name}trace_sampled": True}
+    sent.fields = [json.dumps(special).encode(), b'{"logging.googleapis.com/trace":5,"a":1}']
+    first, second = read(entries(sent, {}))
+    assert (first["trace"], first["spanId"], first["traceSampled"]) == ("projects/p/traces/0", "1", True)
+    assert "fields" not in first["jsonPayload"]
+    assert second["jsonPayload"]["fields"] == {"logging.googleapis.com/trace": 5, "a": 1}
+    assert "trace" not in second
+
+
+def test_fields_that_would_make_an_entry_too_long_are_left_out() -> None:
+    sent = batch([b"x" * 200_000, b"y"])
+    sent.fields = [b'{"a":"%b"}' % (b"x" * 100_000)] * 2
+    first, second = read(entries(sent, {}))
+    assert "fields" not in first["jsonPayload"]
+    assert len(second["jsonPayload"]["fields"]["a"]) == 100_000

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from agent.batch import Batch, Container, Stream
 from agent.encode.gelf import CHUNKS, datagrams, field_name, messages
+from agent.level import Level
 from tests.receivers.gelf import GelfUdp, read_message
 from tests.receivers.sent import START_NS, batch, container, expected
 
@@ -117,4 +118,20 @@ def test_more_chunks_than_graylog_takes_are_none_at_all() -> None:
 def test_what_is_not_utf8_is_counted() -> None:
     sent = batch([b"fine", b"\xff"])
     messages(sent)
-    assert sent.undecodable == 1
+    assert len(sent.undecodable) == 1
+
+
+def test_a_level_is_its_severity_and_parsed_fields_are_additional_ones() -> None:
+    sent = batch([b"x", b"y"], stream=Stream.STDERR)
+    sent.levels = bytes([Level.TRACE, 0])
+    sent.fields = [b'{"status":500,"http":{"path":"/a b"},"ok":true,"level":"x","id":7,"tag":"t"}', None]
+    first, second = map(json.loads, messages(sent))
+    assert (first["level"], second["level"]) == (7, 3)
+    assert {name: first[name] for name in first.keys() - second.keys()} == {
+        "_status": 500,
+        "_http.path": "/a b",
+        "_ok": "true",
+        "_fields.level": "x",
+        "_id_": 7,
+        "_fields.tag": "t",
+    }

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from agent.batch import Batch, Container, Stream
 from agent.encode.journal import entries, field_name
+from agent.level import Level
 from tests.receivers.journald import read_entry, read_fields
 from tests.receivers.received import nanoseconds
 from tests.receivers.sent import START_NS, batch, container, expected
@@ -80,3 +81,21 @@ def test_the_full_id_is_there_only_when_asked_for() -> None:
 )
 def test_names_of_labels_are_made_to_fit(name: str, field: str) -> None:
     assert field_name(name) == field
+
+
+def test_a_level_is_the_priority_and_parsed_fields_are_fields() -> None:
+    sent = batch([b"x", b"y"], stream=Stream.STDERR)
+    sent.levels = bytes([Level.CRITICAL, 0])
+    sent.fields = [
+        b'{"status":500,"http":{"path":"a\\nb"},"PRIORITY":9,"container_name":"x","_SYSTEMD_UNIT":"u","9":1}',
+        None,
+    ]
+    first, second = map(read_fields, entries(sent, full_id=False))
+    assert (first[b"PRIORITY"], second[b"PRIORITY"]) == (b"2", b"3")
+    assert {name: first[name] for name in first.keys() - second.keys()} == {
+        b"STATUS": b"500",
+        b"HTTP_PATH": b"a\nb",
+        b"FIELDS_PRIORITY": b"9",
+        b"FIELDS_CONTAINER_NAME": b"x",
+        b"SYSTEMD_UNIT": b"u",
+    }

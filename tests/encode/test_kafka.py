@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 
 from agent.batch import Batch
 from agent.encode.kafka import CODECS, OVERHEAD_BYTES, Column, RecordSet, record_sets
+from agent.level import Level
 from tests.encode.batches import batches
 from tests.receivers.received import read_line
-from tests.receivers.sent import batch, container, expected
+from tests.receivers.sent import START_NS, batch, container, expected
 
 MOST = 1_000_000
+HOUR_NS = 3600 * 10**9
 
 
 def read(data: bytes) -> tuple[Any, list[Any]]:
@@ -84,3 +86,26 @@ def test_times_may_go_back() -> None:
 
 def test_nothing_makes_no_set() -> None:
     assert sets_of() == sets_of(batch([])) == []
+
+
+def test_a_time_of_its_own_is_the_record_s_unless_it_is_far_away() -> None:
+    """A broker would refuse the whole set, or keep it for ever."""
+    sent = batch([b"x", b"y", b"z"])
+    sent.read_at = sent.timestamps
+    sent.timestamps = [START_NS - HOUR_NS, START_NS + HOUR_NS, 0]
+    [made] = sets_of(sent)
+    found, records = read(made.framed(1, 0, 0))
+    times = [sent.timestamps[0] // 1_000_000, *(stamp // 1_000_000 for stamp in sent.read_at[1:])]
+    assert [record.timestamp for record in records] == times
+    assert (found.first_timestamp, found.max_timestamp) == (times[0], max(times))
+    assert [read_line(record.value) for record in records] == expected([sent])
+
+
+def test_a_known_level_is_a_header() -> None:
+    sent = batch([b"x", b"y", b"z"])
+    sent.levels = bytes([Level.ERROR, 0, Level.TRACE])
+    [made] = sets_of(sent)
+    _, records = read(made.framed(1, 0, 0))
+    assert [dict(record.headers).get("level") for record in records] == [b"error", None, b"trace"]
+    assert [dict(record.headers)["id"] for record in records] == sent.ids()
+    assert [read_line(record.value) for record in records] == expected([sent])

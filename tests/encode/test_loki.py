@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.batch import Batch, Container, Stream
+from agent.batch import Batch, Container, Stream, rfc3339
 from agent.encode.loki import DEFAULT_LABELS, label_name, push_request
+from agent.level import Level
 from tests.receivers.loki import PushRequest, read_entry, read_labels
-from tests.receivers.sent import batch, container, expected
+from tests.receivers.sent import START_NS, batch, container, expected
 
 
 def read(data: bytes) -> Any:  # noqa: ANN401 - a class the protobuf runtime makes
@@ -104,3 +106,63 @@ def test_names_of_labels_are_made_to_fit(name: str, allowed: str) -> None:
 
 def test_nothing_is_an_empty_push() -> None:
     assert push_request([]) == b""
+
+
+def metadata(data: bytes) -> list[dict[str, str]]:
+    (stream,) = read(data).streams
+    return [{pair.name: pair.value for pair in entry.structuredMetadata} for entry in stream.entries]
+
+
+def test_level_and_parsed_fields_are_metadata_of_an_entry_and_never_labels() -> None:
+    sent = batch([b"x", b"y", b"z"], truncated=[1])
+    labels = read(push_request([sent])).streams[0].labels
+    sent.levels = bytes([Level.WARNING, Level.INFO, 0])
+    sent.fields = [b'{"status":500,"http.path":"/","host":"other","level":30}', b'{"ok":true}', None]
+    assert read(push_request([sent])).streams[0].labels == labels
+    own = [
+        {name: pairs[name] for name in pairs if name not in third and name != "record_id"}
+        for *pair, third in [metadata(push_request([sent]))]
+        for pairs in pair
+    ]
+    assert own == [
+        {"level": "warning", "status": "500", "http_path": "/", "fields_host": "other", "fields_level": "30"},
+        {"level": "info", "ok": "true", "truncated": "true"},
+    ]
+
+
+def test_a_known_level_goes_before_a_label_of_that_name() -> None:
+    of = replace(container(), labels={"level": "of the label"})
+    sent = batch([b"x", b"y"], of=of)
+    assert [found["level"] for found in metadata(push_request([sent]))] == ["of the label"] * 2
+    sent.levels = bytes([Level.DEBUG, 0])
+    assert [found["level"] for found in metadata(push_request([sent]))] == ["debug", "of the label"]
+    assert "level" not in metadata(push_request([sent], [*DEFAULT_LABELS, "level"]))[0]
+
+
+def test_a_container_of_many_labels_leaves_less_room_for_fields() -> None:
+    """Loki takes 128 names with an entry."""
+    of = replace(container(), labels={f"label{place}": "x" for place in range(100)})
+    sent = batch([b"x"], of=of)
+    sent.levels, sent.fields = bytes([Level.INFO]), [b"{%b}" % b",".join(b'"n%d":1' % at for at in range(99))]
+    (found,) = metadata(push_request([sent]))
+    assert 120 <= len(found) <= 128
+    assert {"level", "n0", "label99"} <= found.keys()
+
+
+def test_a_time_of_its_own_counts_where_loki_would_take_it() -> None:
+    """Else the whole push would suffer for it: it is filed when it was read, and says what it said."""
+    minute = 60 * 10**9
+    own = [0, -44 * minute, 4 * minute, -46 * minute, 6 * minute, -(1 << 60), 1 << 60]
+    sent = batch([b"x"] * len(own), start_ns=START_NS)
+    sent.read_at = sent.timestamps
+    sent.timestamps = [read + away for read, away in zip(sent.read_at, own, strict=True)]
+    (stream,) = read(push_request([sent])).streams
+    times = [entry.timestamp.seconds * 10**9 + entry.timestamp.nanos for entry in stream.entries]
+    assert times == [*sent.timestamps[:3], *sent.read_at[3:]]
+    assert [found.get("timestamp") for found in metadata(push_request([sent]))] == [
+        *[None] * 3,
+        *(rfc3339(stamp).decode() for stamp in sent.timestamps[3:]),
+    ]
+    assert [found["record_id"] for found in metadata(push_request([sent]))] == [
+        each.decode() for each in sent.ids()
+    ]

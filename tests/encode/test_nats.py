@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.encode.nats import publications
+from agent.level import Level
 from tests.receivers.received import read_line
 from tests.receivers.sent import batch, expected
 
@@ -47,3 +48,14 @@ def test_each_record_is_a_message_with_its_id(column: list[bytes], first: int) -
         b"_INBOX.me.%d" % (first + row) for row in range(len(column))
     ]
     assert list(made.sizes) == [len(message.header) + len(message.payload) for message in found]
+
+
+def test_a_known_level_is_a_header() -> None:
+    sent = batch([b"x", b"y"])
+    sent.levels = bytes([Level.ERROR, 0])
+    made = publications(sent, b"logs.web", b"_INBOX.me", 0)
+    first, second = messages(b"".join(made.commands))
+    ids = [record.id for record in expected([sent])]
+    assert first.header.decode() == f"NATS/1.0\r\nNats-Msg-Id: {ids[0]}\r\nLevel: error\r\n\r\n"
+    assert second.header.decode() == f"NATS/1.0\r\nNats-Msg-Id: {ids[1]}\r\n\r\n"
+    assert list(made.sizes) == [len(each.header) + len(each.payload) for each in (first, second)]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 
-from agent.batch import Batch, Stream
+from agent.batch import Batch, Container, Stream
 from agent.encode.ndjson import ndjson
+from agent.level import Level
 from tests.encode.batches import batches
 from tests.receivers.received import read_line
 from tests.receivers.sent import batch, expected
@@ -33,6 +35,8 @@ def naive(batch: Batch, row: int) -> dict[str, Any]:
             "env": container.env,
             "project": container.project,
             "service": container.service,
+            "swarm": container.swarm,
+            "kubernetes": container.kubernetes,
         },
         "id": batch.ids()[row].decode(),
     }
@@ -62,7 +66,7 @@ def test_messages_that_are_not_utf8_are_counted(batch: Batch) -> None:
     wrong = [
         message for message in batch.messages if message.decode("utf-8", errors="ignore").encode() != message
     ]
-    assert batch.undecodable == len(wrong)
+    assert len(batch.undecodable) == len(wrong)
 
 
 def test_a_del_in_a_message_is_no_border() -> None:
@@ -87,3 +91,31 @@ def test_a_container_s_streams_do_not_mix(stream: Stream) -> None:
     other = batch([b"x"], of=one.container, stream=stream)
     assert read_line(ndjson(one)[:-1]).stream == "stdout"
     assert read_line(ndjson(other)[:-1]).stream == stream.value
+
+
+def test_level_and_fields_stand_behind_the_message() -> None:
+    sent = batch([b"x", b"y", b"z"], truncated=[0])
+    sent.levels, sent.fields = bytes([Level.ERROR, 0, Level.INFO]), [b'{"a":{"b":1}}', b'{"c":2}', None]
+    assert [read_line(line) for line in ndjson(sent).splitlines()] == expected([sent])
+    assert b'"truncated":true,"level":"error","fields":{"a":{"b":1}},"tag":' in ndjson(sent)
+
+
+def test_an_id_is_of_the_time_at_which_a_record_was_read() -> None:
+    sent = batch([b"x", b"y"])
+    sent.read_at = sent.timestamps
+    sent.timestamps = [5, 4]
+    assert [read_line(line) for line in ndjson(sent).splitlines()] == expected([sent])
+    assert [record.timestamp_ns for record in map(read_line, ndjson(sent).splitlines())] == [5, 4]
+
+
+def test_an_orchestrator_is_told_of_below_the_container() -> None:
+    """After all that was there before it."""
+    task = replace(
+        Container("ab" * 32, "web", "nginx", tag="web", host="node"),
+        swarm={"task": "web.1.x"},
+        kubernetes={"pod": "p"},
+    )
+    [line] = ndjson(Batch(task, Stream.STDOUT, [1], [b"hello"])).splitlines()
+    container = json.loads(line)["container"]
+    assert list(container) == ["id", "name", "image", "swarm", "kubernetes"]
+    assert (container["swarm"], container["kubernetes"]) == ({"task": "web.1.x"}, {"pod": "p"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -11,6 +12,7 @@ from hypothesis import given
 import agent
 from agent.batch import Batch, Container, Stream
 from agent.encode import otlp, otlp_json
+from agent.level import Level
 from tests.encode import shown
 from tests.encode.batches import batches
 from tests.receivers.otlp import JSON, PROTOBUF, decode
@@ -152,3 +154,46 @@ def test_no_records_are_no_resources(kind: str, write: Write) -> None:
 def test_the_request_that_the_docs_show_is_what_is_sent() -> None:
     body = otlp_json.logs_request([shown.record()], observed_ns=1_795_430_878_920_000_000)
     assert body + b"\n" == shown.block("otlp.md").replace(b"0.1.0", agent.__version__.encode())
+
+
+@both
+def test_a_level_is_the_severity_and_parsed_fields_are_attributes(kind: str, write: Write) -> None:
+    sent = batch([b"x", b"y", b"z"], truncated=[1])
+    sent.levels = bytes([Level.ERROR, Level.CRITICAL, 0])
+    sent.fields = [b'{"n":-5,"f":0.5,"b":true,"o":{"p":"q"},"log.iostream":"no","l":[1]}', b'{"n":1}', None]
+    records = decode(kind, write([sent], observed_ns=OBSERVED_NS)).resource_logs[0].scope_logs[0].log_records
+    assert [(record.severity_number, record.severity_text) for record in records] == [
+        (17, "error"),
+        (21, "critical"),
+        (0, ""),
+    ]
+    first, second, third = [{pair.key: pair.value for pair in record.attributes} for record in records]
+    assert first.keys() - third.keys() == {"n", "f", "b", "o.p", "fields.log.iostream", "l"}
+    assert (first["n"].int_value, first["f"].double_value, first["b"].bool_value) == (-5, 0.5, True)
+    assert (first["o.p"].string_value, first["l"].string_value) == ("q", "[1]")
+    assert second.keys() - third.keys() == {"n", "dockferry.truncated"}
+
+
+TRACE, SPAN = "0AF7651916CD43DD8448EB211C80319C", "b7ad6b7169203331"
+
+
+@both
+@pytest.mark.parametrize(
+    ("fields", "ids", "left"),
+    [
+        ({"trace_id": TRACE, "span_id": SPAN, "a": 1}, (TRACE.lower(), SPAN), {"a"}),
+        ({"traceId": TRACE, "spanId": SPAN}, (TRACE.lower(), SPAN), set()),
+        ({"trace": {"id": TRACE}, "span": {"id": SPAN}}, (TRACE.lower(), SPAN), set()),
+        ({"trace_id": "0" * 32, "span_id": SPAN[1:]}, ("", ""), {"trace_id", "span_id"}),
+        ({"trace_id": "\u0660" * 32, "span_id": 5}, ("", ""), {"trace_id", "span_id"}),
+        ({"trace_id": "not an id", "traceId": TRACE}, (TRACE.lower(), ""), {"trace_id"}),
+    ],
+)
+def test_ids_of_a_trace_are_the_record_s_when_they_are_some(
+    kind: str, write: Write, fields: dict[str, object], ids: tuple[str, str], left: set[str]
+) -> None:
+    sent = batch([b"x"])
+    sent.fields = [json.dumps(fields).encode()]
+    [record] = decode(kind, write([sent], observed_ns=OBSERVED_NS)).resource_logs[0].scope_logs[0].log_records
+    assert (record.trace_id.hex(), record.span_id.hex()) == ids
+    assert {pair.key for pair in record.attributes} == left | {"log.iostream", "log.record.uid"}

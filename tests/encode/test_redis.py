@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from agent.batch import Batch, Container
 from agent.encode.ndjson import ndjson
 from agent.encode.redis import rpush, xadd
+from agent.level import Level
 from tests.encode.batches import batches
 from tests.receivers.sent import batch, container
 
@@ -68,3 +69,12 @@ def test_neighbours_of_one_list_are_one_command() -> None:
     web, db = container("web"), container("db")
     sent = [batch([b"1"], of=web), batch([b"2"], of=web), batch([b"3"], of=db), batch([b"4"], of=web)]
     assert list(rpush(sent, key).records) == [2, 1, 1]
+
+
+def test_a_known_level_is_a_field_beside_the_record() -> None:
+    sent = batch([b"x", b"y"])
+    sent.levels = bytes([Level.ERROR, 0])
+    first, second = commands(xadd([sent], lambda of: of.name.encode(), 5).data)
+    assert first[:-2] == [b"XADD", b"web", b"MAXLEN", b"~", b"5", b"*", b"level", b"error"]
+    assert second[:-2] == [b"XADD", b"web", b"MAXLEN", b"~", b"5", b"*"]
+    assert [b"%b\n" % first[-1], b"%b\n" % second[-1]] == ndjson(sent).splitlines(keepends=True)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from agent.batch import Batch, Container, Stream
 from agent.encode.splunk import FIELDS, Events, Layout, events
+from agent.level import Level
 from agent.tag import Tag
 from tests.receivers.sent import batch, container, expected
 
@@ -78,7 +79,7 @@ def test_what_that_driver_lacks_goes_along_as_indexed_fields() -> None:
 def test_no_other_fields_are_sent_than_wanted(fields: tuple[str, ...]) -> None:
     sent = Batch(bare(), Stream.STDOUT, [1, 2], [b"one", b"two"], truncated=frozenset([1]))
     one, two = read(events([sent], Layout(fields=fields)))
-    there = set(fields) - {"project", "service"}
+    there = set(fields) - {"project", "service", "level"}
     assert one.get("fields", {}).keys() == there - {"truncated"}
     assert two.get("fields", {}).keys() == there
     assert (one["event"]["line"], two["event"]["line"]) == ("one", "two")
@@ -149,4 +150,30 @@ def test_index_source_and_sourcetype_may_differ_by_container() -> None:
 def test_what_is_not_utf8_is_counted() -> None:
     sent = batch([b"\xff", b"well"])
     events([sent], Layout())
-    assert sent.undecodable == 1
+    assert len(sent.undecodable) == 1
+
+
+def test_a_level_is_an_indexed_field_and_parsed_fields_are_part_of_the_event() -> None:
+    sent = batch([b"x", b"y", b"z"], truncated=[1])
+    sent.levels, sent.fields = (
+        bytes([Level.ERROR, Level.INFO, 0]),
+        [b'{"status":500,"o":{"p":1}}', None, None],
+    )
+    first, second, third = read(events([sent], Layout()))
+    assert [event["fields"].get("level") for event in (first, second, third)] == ["error", "info", None]
+    assert second["fields"]["truncated"] == "true"
+    assert first["event"]["fields"] == {"status": 500, "o": {"p": 1}}
+    assert first["event"].keys() - {"fields"} == second["event"].keys() == third["event"].keys()
+    assert all("level" not in event["fields"] for event in read(events([sent], Layout(fields=("image",)))))
+
+
+def test_fields_are_not_sent_beside_what_they_were_parsed_from() -> None:
+    """It would count twice for a licence."""
+    sent = batch([b' {"a":1}', b"a=1", b'"a"'])
+    sent.fields = [b'{"a":1}'] * 3
+    assert [event["event"].get("fields") for event in read(events([sent], Layout("json")))] == [
+        None,
+        {"a": 1},
+        {"a": 1},
+    ]
+    assert all(isinstance(event["event"], str) for event in read(events([sent], Layout("raw"))))

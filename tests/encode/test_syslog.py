@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from agent.batch import Batch, Container, Stream
 from agent.encode.syslog import FACILITIES, Style, counted, lines, messages, shortened
+from agent.level import Level
 from tests.receivers.sent import START_NS, batch, container, expected
 from tests.receivers.syslog import SyslogTcp, read_message
 
@@ -167,7 +169,7 @@ def test_a_cut_message_shows_it_and_has_no_half_character(text: str, most: int, 
 def test_what_is_not_utf8_is_counted() -> None:
     sent = batch([b"fine", b"\xff"])
     assert messages(sent, OLDER)[1].endswith("\ufffd".encode())
-    assert sent.undecodable == 1
+    assert len(sent.undecodable) == 1
 
 
 def test_two_styles_of_one_container_are_not_mixed_up() -> None:
@@ -189,3 +191,38 @@ def test_two_styles_of_one_container_are_not_mixed_up() -> None:
         False,
         True,
     ]
+
+
+@pytest.mark.parametrize(("style", "head"), [(NEWER, "<%d>1 2026"), (OLDER, "<%d>Nov")])
+def test_a_known_level_is_the_severity_and_the_facility_stays(style: Style, head: str) -> None:
+    sent = batch([b"x", b"y", b"z"], stream=Stream.STDERR)
+    sent.levels = bytes([Level.EMERGENCY, 0, Level.DEBUG])
+    user = replace(style, facility=FACILITIES.index("user"))
+    for message, severity in zip(messages(sent, user), (0, 3, 7), strict=True):
+        assert message.decode().startswith(head % (8 + severity))
+
+
+def test_parsed_fields_are_structured_data() -> None:
+    sent = batch([b"x", b"y"], truncated=[0])
+    sent.fields = [b'{"status":500,"http":{"path":"a \\"b\\" ]"},"stream":"no","container_id":0}', None]
+    first, second = messages(sent, NEWER)
+    added = rb' status="500" http_path="a \"b\" \]" fields_stream="no" fields_container_id="0"'
+    assert first.endswith(b'"' + added + b' truncated="true"] x')
+    assert second.endswith(b'"] y')
+
+
+def test_fields_that_would_make_a_message_too_long_are_left_out() -> None:
+    """It would be refused, or cut, for what its text may tell anyway."""
+    sent = batch([b"x", b"y"])
+    plain = messages(sent, NEWER)
+    sent.fields = [b'{"a":"12345"}', b'{"a":"123456"}']
+    fits = replace(NEWER, most=len(plain[0]) + len(b' a="12345"'))
+    assert [len(message) for message in messages(sent, fits)] == [fits.most, len(plain[1])]
+
+
+@pytest.mark.parametrize("style", [OLDER, Style(sd_id=None)])
+def test_without_structured_data_there_is_no_place_for_fields(style: Style) -> None:
+    sent = batch([b"x"])
+    plain = messages(sent, style)
+    sent.fields = [b'{"a":1}']
+    assert messages(sent, style) == plain

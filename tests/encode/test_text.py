@@ -6,6 +6,7 @@ import re
 
 from agent.batch import Stream
 from agent.encode.text import text
+from agent.level import Level
 from tests.receivers.sent import batch, container
 
 
@@ -41,3 +42,22 @@ def test_a_tag_keeps_its_colour_and_only_stderr_is_red() -> None:
     assert colours[0] == colours[2] != colours[1]
     assert b"\x1b[31m" not in web
     assert b"\x1b[31mstderr" in text(batch([b""], stream=Stream.STDERR), colour=True)
+
+
+def test_a_known_level_stands_before_the_bar() -> None:
+    sent = batch([b"x", b"y", b"z"], truncated=[1])
+    sent.levels = bytes([Level.WARNING, Level.INFO, 0])
+    assert text(sent, colour=False).splitlines() == [
+        b"2026-11-23T06:13:46.489Z web stdout warning | x",
+        b"2026-11-23T06:13:46.490Z web stdout info | y [truncated]",
+        b"2026-11-23T06:13:46.491Z web stdout | z",
+    ]
+
+
+def test_grave_levels_are_red() -> None:
+    sent = batch([b"x"] * len(Level))
+    sent.levels = bytes(Level)
+    coloured = text(sent, colour=True)
+    assert re.sub(rb"\x1b\[\d+m", b"", coloured) == text(sent, colour=False)
+    assert re.findall(rb"\x1b\[31m(\w+)", coloured) == [b"error", b"critical", b"alert", b"emergency"]
+    assert re.findall(rb"\x1b\[33m(warning)", coloured) == [b"warning"]

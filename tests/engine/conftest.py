@@ -9,9 +9,11 @@ from contextlib import ExitStack
 from typing import NoReturn
 
 import pytest
+from docker.models.images import Image
 
 from tests.engine.containers import RunContainer
 from tests.engine.dockerd import Engine, NoEngineError, PrivateEngine, connected, provide
+from tests.engine.image import RunAgent, built
 
 
 def _give_up(error: NoEngineError) -> NoReturn:
@@ -39,6 +41,24 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
 def run_container(engine: Engine) -> Iterator[RunContainer]:
     """Containers on the shared Engine, removed at the test's end."""
     with RunContainer(engine.client) as run:
+        yield run
+
+
+@pytest.fixture(scope="session")
+def image(engine: Engine) -> Iterator[Image]:
+    """The agent's, built once for all tests of a session."""
+    if engine.podman:
+        pytest.skip("conf/image builds with Docker")
+    if not engine.client.networks.list(names=["bridge"]):
+        pytest.skip("this Engine is cut off from the network (.ci/engine private): PyPI cannot be reached")
+    with built(engine) as image:
+        yield image
+
+
+@pytest.fixture
+def run_agent(engine: Engine, image: Image) -> Iterator[RunAgent]:
+    """The agent in containers of its image, removed at the test's end."""
+    with RunAgent(engine, image) as run:
         yield run
 
 

@@ -77,15 +77,16 @@ class PrivateEngine:
     """A dockerd of one test's own, all of it below `directory`; leaving ends it and its containers.
 
     With the PATH that `.ci/engines` gives it is another release's, or a Podman.
-    It has no network (`.ci/engine` says why). Every method returns when what it names has happened, or
-    raises: NoEngineError if it does not start, TimeoutError if it has not ended after a minute. All block:
-    beside code that needs the event loop, call them with `asyncio.to_thread`.
+    `flags` hold from its next start on. It has no network (`.ci/engine` says why).
+    Every method returns when what it names has happened, or raises: NoEngineError if it does not start,
+    TimeoutError if it has not ended after a minute. All block: beside code that needs the event loop, call them
+    with `asyncio.to_thread`.
     """
 
     def __init__(self, directory: Path, *flags: str) -> None:
         self.host = f"unix://{directory}/docker.sock"
         self.directory = directory
-        self._flags = flags
+        self.flags = flags
         self._client: docker.DockerClient | None = None
 
     @property
@@ -107,7 +108,7 @@ class PrivateEngine:
 
     def start(self) -> None:
         """Start it, also after `kill`; where it runs, do nothing."""
-        provide("private", str(self.directory), *self._flags)
+        provide("private", str(self.directory), *self.flags)
 
     def kill(self) -> None:
         """End it with SIGKILL. The containers run on, with nobody to read what they print."""

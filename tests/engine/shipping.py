@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -23,8 +23,12 @@ from agent.spool import inspect
 _PLAIN = {name: value for name, value in os.environ.items() if not name.startswith(("DOCKFERRY_", "DOCKER_"))}
 
 
+#: Nobody waits longer: a machine under load is slow, a lost record never comes.
+DEADLINE_S = 150.0
+
+
 def until(
-    true: Callable[[], bool], what: str, *, seconds: float = 60.0, told: Callable[[], str] = str
+    true: Callable[[], bool], what: str, *, seconds: float = DEADLINE_S, told: Callable[[], str] = str
 ) -> None:
     """Wait until `true()`; fails with `what`, and what `told` has to say, when it takes longer."""
     deadline = time.monotonic() + seconds
@@ -37,9 +41,11 @@ class Agent:
     """`dockferry run`, its settings given as variables without their prefix; restartable on the same state.
 
     source  the DOCKFERRY_SOURCE of every agent that is not told another
+    prefix  the command that runs it, such as `nice`; it has to become the agent by exec
     """
 
     source = "auto"
+    prefix: Sequence[str] = ()
 
     def __init__(self, host: str, directory: Path, sinks: Mapping[str, str], **settings: str) -> None:
         self.state = directory / "state"
@@ -73,7 +79,7 @@ class Agent:
         """Start it, and wait for nothing."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "agent", "run"], env=self.environ, stdout=log, stderr=log
+                [*self.prefix, sys.executable, "-m", "agent", "run"], env=self.environ, stdout=log, stderr=log
             )
 
     @property
@@ -96,9 +102,9 @@ class Agent:
         self.process.send_signal(number)
         return self.process.wait(30)
 
-    def waiting(self) -> int:
-        """Records in its spool."""
-        return sum(backlog.records for backlog in inspect(self.state))
+    def waiting(self, *sinks: str) -> int:
+        """Records in its spool, for these sinks or for all."""
+        return sum(each.records for each in inspect(self.state) if not sinks or each.name in sinks)
 
     def peak_mib(self) -> float:
         """The most memory it had resident, so far."""

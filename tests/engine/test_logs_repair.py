@@ -65,7 +65,7 @@ def test_a_burst_that_rotates_away_is_read_or_counted(
     with Agent(engine.host, tmp_path, sinks, **settings) as agent:
         run_container(f"{numbered_lines(COUNT, width=WIDTH)}; exec sleep 600", log_opts=ROTATING)
         last = f"{COUNT:0{WIDTH}}"
-        until(lambda: messages(path)[-1:] == [last], "the last line", seconds=100, told=agent.said)
+        until(lambda: messages(path)[-1:] == [last], "the last line", told=agent.said)
         assert agent.stop() == 0
         numbers = list(map(int, messages(path)))
         assert numbers == sorted(set(numbers))

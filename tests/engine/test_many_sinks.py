@@ -30,7 +30,7 @@ from tests.engine.containers import RunContainer, numbered_lines
 from tests.engine.dockerd import Engine
 from tests.receivers.elasticsearch import ElasticsearchReceiver
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(400)]
+pytestmark = pytest.mark.engine
 LINES, REFUSED_EACH = 50_000, 1_000
 #: A slow machine decodes twelve times as many records in one loop.
 PATIENCE_S = 120.0

@@ -122,7 +122,6 @@ def test_a_terminal_is_read_as_lines(engine: Engine, run_container: RunContainer
 
 
 @pytest.mark.alone
-@pytest.mark.timeout(300)  # an Engine of two cores needs 45 s for them alone
 def test_two_hundred_containers_that_live_50_ms_and_remove_themselves_are_read_whole(
     engine: Engine, run_container: RunContainer, tmp_path: Path
 ) -> None:
@@ -242,7 +241,6 @@ def _part(count: int) -> str:
     return f"awk -v p=$part 'BEGIN {{ for (i = 1; i <= {count}; i++) printf \"%06d\\n\", p * {count} + i }}'"
 
 
-@pytest.mark.timeout(300)  # its own limits add up to 180 s
 def test_a_stuck_and_a_dead_sink_hold_up_nobody_and_catch_up_after_a_restart(
     engine: Engine, run_container: RunContainer, tmp_path: Path
 ) -> None:
@@ -257,7 +255,7 @@ def test_a_stuck_and_a_dead_sink_hold_up_nobody_and_catch_up_after_a_restart(
         settings = {"include": _only(run_container), "memory_max_bytes": "16MiB", "shutdown_grace": "1s"}
         with Agent(engine.host, tmp_path, sinks, **settings) as agent:
             run_container(numbered_lines(count), log_opts=WHOLE)
-            until(lambda: len(messages(path)) >= count, "all lines in the file", seconds=90, told=agent.said)
+            until(lambda: len(messages(path)) >= count, "all lines in the file", told=agent.said)
             assert messages(path) == _numbers(count)
             assert agent.peak_mib() < 160
             assert agent.stop() == 0
@@ -267,7 +265,6 @@ def test_a_stuck_and_a_dead_sink_hold_up_nobody_and_catch_up_after_a_restart(
                 until(
                     lambda: len(set(one.messages)) == len(set(other.messages)) == count,
                     "both caught up",
-                    seconds=90,
                     told=agent.said,
                 )
                 assert agent.peak_mib() < 160

@@ -7,11 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from agent.compat import Peers
 from agent.engine.changes import Appeared, Change, Died, EngineBack, EngineLost, Gone, Started
 from agent.selectors import Selector
 
 T = TypeVar("T", bound=Change)
 DEADLINE_S = 30.0
+NOBODY = Peers()
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,7 @@ class Settings:
     opt_in: bool = False
     scope: str = "host"
     label_config: bool = True
+    compat: Peers = NOBODY
 
 
 @dataclass

@@ -63,6 +63,18 @@ def test_a_death_is_told_by_a_look_and_not_again_by_its_event(register: Register
     assert register.died(event("die", 200, exitCode="3")) == []
 
 
+@pytest.mark.parametrize(
+    ("labels", "code"), [({"exitCode": "0"}, "0"), ({"exitCode": "abc"}, "abc"), ({}, "9" * 5000), ({}, "")]
+)
+def test_an_exit_code_that_a_label_may_have_forged_is_looked_up(
+    register: Register, labels: dict[str, str], code: str
+) -> None:
+    """Labels take the place of an event's own attributes: another look tells."""
+    register.seen(replace(RUNNING, labels=labels))
+    assert register.died(event("die", 200, exitCode=code)) is None
+    assert register.seen(replace(ENDED, labels=labels)) == [Died(A, 3)]
+
+
 def test_podman_tells_the_exit_code_by_another_name(register: Register) -> None:
     register.seen(RUNNING)
     assert register.died(event("die", 200, containerExitCode="4")) == [Died(A, 4)]

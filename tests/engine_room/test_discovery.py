@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Coroutine, Mapping
 
 import pytest
 
+from agent.compat import Peers
 from agent.engine.changes import Appeared, Change, Died, EngineBack, EngineLost, Gone, Renamed
 from agent.engine.client import EngineClient
 from agent.engine.containers import ContainerFacts
@@ -371,3 +372,32 @@ def test_a_containers_label_switches_it(
 def test_the_switch_does_not_undo_a_selector() -> None:
     facts = ContainerFacts("a" * 64, "web", labels={"dockferry.enable": "true"})
     assert not wanted(Settings(exclude=[Selector.parse("web")]), facts, own=None)
+
+
+@pytest.mark.parametrize(
+    ("enable", "label_config", "expected"),
+    [(None, True, False), ("true", True, True), (None, False, True), ("false", True, False)],
+)
+def test_a_pods_sandbox_is_left_out(*, enable: str | None, label_config: bool, expected: bool) -> None:
+    """It writes nothing; but where labels mean nothing, none hides a container."""
+    labels = {"io.kubernetes.docker.type": "podsandbox"} | ({"dockferry.enable": enable} if enable else {})
+    facts = ContainerFacts("a" * 64, "k8s_POD_web", labels=labels)
+    assert wanted(Settings(label_config=label_config), facts, own=None) is expected
+
+
+@pytest.mark.parametrize(
+    ("env", "label", "peers", "expected"),
+    [
+        ("ignore", None, "logspout", False),
+        ("ignore", None, "", True),
+        ("ignore", "true", "logspout", True),
+        ("no", None, "logspout", True),
+    ],
+)
+def test_a_container_may_leave_itself_out_in_another_agents_words(
+    *, env: str, label: str | None, peers: str, expected: bool
+) -> None:
+    """If these are understood; our own label comes first."""
+    labels = {"dockferry.enable": label} if label else {}
+    facts = ContainerFacts("a" * 64, "web", labels=labels, env={"LOGSPOUT": env})
+    assert wanted(Settings(compat=Peers.parse(peers)), facts, own=None) is expected

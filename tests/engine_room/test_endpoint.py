@@ -115,6 +115,6 @@ def test_a_forbidden_socket_says_who_may(tmp_path: Path, mode: int, said: str) -
 def test_an_untrusted_certificate_is_told_apart() -> None:
     endpoint = resolve({"DOCKER_HOST": "https://h:2376"})
     error = ssl.SSLCertVerificationError(1, "certificate verify failed")
-    error.verify_message = "self-signed certificate"
+    error.verify_code, error.verify_message = 18, "self-signed certificate"
     assert "self-signed certificate" in explain(endpoint, error)
     assert "DOCKER_CERT_PATH" in explain(endpoint, error)

@@ -2,32 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import pytest
 
 from agent.http.status import reasons, sink_facts
-
-
-@dataclass(frozen=True)
-class FakeSink:
-    """A sink's status, as the runner gives it."""
-
-    state: str = "idle"
-    since: float = 0.0
-    last_success: float | None = None
-    last_error: str | None = None
-    retries: int = 0
-
-
-@dataclass
-class FakeStatus:
-    """The agent's status, as app.py gives it."""
-
-    engine_connected: bool = True
-    engine: str = "Docker Engine 28.5.2 at unix:///x"
-    sinks: dict[str, FakeSink] = field(default_factory=dict)
-    spool_degraded: str | None = None
+from tests.http.fakes import FakeSink, FakeStatus
 
 
 @pytest.mark.parametrize("state", ["idle", "delivering"])
@@ -46,7 +24,7 @@ def test_a_sink_in_trouble_for_more_than_a_minute_is_a_reason(state: str) -> Non
 
 def test_an_engine_that_does_not_answer_is_a_reason() -> None:
     """Named, so that one knows where to look."""
-    status = FakeStatus(engine_connected=False)
+    status = FakeStatus(engine_connected=False, engine="Docker Engine 28.5.2 at unix:///x")
     assert list(reasons(status, now=0.0)) == ["the Engine does not answer: Docker Engine 28.5.2 at unix:///x"]
 
 

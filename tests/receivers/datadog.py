@@ -56,22 +56,23 @@ class DatadogReceiver(WebReceiver):
 
 def read_log(log: dict[str, Any]) -> Received:
     """One log. Raises Faulty."""
-    if list(log) != [name for name in _FIELDS if name in log] or "" in (log["service"], log["ddsource"]):
+    known = [name for name in log if name in _FIELDS]
+    if known != [name for name in _FIELDS if name in log] or "" in (log["service"], log["ddsource"]):
         raise Faulty(f"fields: {log}")
-    if log["status"] != {"stdout": "info", "stderr": "error"}[log["stream"]]:
-        raise Faulty(f"status: {log}")
+    if {"host", "source"} & set(log):
+        raise Faulty(f"Datadog takes these for its own: {log}")
     tags = in_order(
         [(name, value) for name, _, value in (tag.partition(":") for tag in log["ddtags"].split(","))]
     )
     found = _ID.fullmatch(log["record_id"])
-    if found is None or log["timestamp"] != int(found[1]) // 1_000_000:
-        raise Faulty(f"id and time: {log}")
-    own = log.get("container", {"labels": {}})
+    if found is None:
+        raise Faulty(f"id: {log}")
+    read_ns, own = int(found[1]), log.get("container", {"labels": {}})
     if not set(own) <= {"labels", "env"} or len(json.dumps(log)) - len(log["message"]) > LOG_BYTES:
         raise Faulty(f"container: {own}")
     return Received(
         message=log["message"][:LOG_BYTES],
-        timestamp_ns=int(found[1]),
+        timestamp_ns=read_ns if read_ns // 1_000_000 == log["timestamp"] else log["timestamp"] * 1_000_000,
         stream=log["stream"],
         container=tags["container_name"],
         container_id=tags["container_id"],
@@ -82,5 +83,9 @@ def read_log(log: dict[str, Any]) -> Received:
         service=log["service"],
         labels=own.get("labels", {}),
         truncated=log.get("truncated", False),
+        level=None
+        if log["status"] == {"stdout": "info", "stderr": "error"}[log["stream"]]
+        else log["status"],
+        fields={name: value for name, value in log.items() if name not in _FIELDS},
         id=log["record_id"],
     )

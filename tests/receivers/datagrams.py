@@ -14,6 +14,9 @@ from typing import Self
 from tests.receivers.received import Faulty, Inbox, Received
 
 READ_BYTES = 1 << 21
+#: UDP loses what is not read in time, and the tests' receivers are slow: what a test sends has to fit.
+BUFFER_BYTES = 8 << 20
+SO_RCVBUFFORCE = 33  # socket(7), for root: beyond net.core.rmem_max
 MOST_FILES = 8
 
 
@@ -40,6 +43,9 @@ class DatagramReceiver(abc.ABC):
         """Serve until the block ends, on `self.port`, the same again when listening anew."""
         loop = asyncio.get_running_loop()
         with socket.socket(socket.AF_UNIX if self.path else socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
+            with contextlib.suppress(PermissionError):
+                sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, BUFFER_BYTES)
             sock.bind(str(self.path) if self.path else ("127.0.0.1", self.port))
             sock.setblocking(False)
             if not self.path:

@@ -20,6 +20,7 @@ CONTENT_BYTES = 100 * 1024 * 1024
 ID_BYTES = 512
 _INDEX = re.compile(r"[a-z0-9.][a-z0-9._-]{0,254}")
 _NAMES = {"@timestamp", "message", "log", "stream", "tags", "labels", "service", "host", "container"}
+_NAMES |= {"fields"}
 _NAMES |= {"process", "ecs"}
 
 
@@ -132,12 +133,13 @@ def read_document(given: str, document: dict[str, Any]) -> Received:
         raise Faulty(f"fields: {list(document)}")
     _check_names(document)
     container, image = document["container"], document["container"]["image"]
+    fields = document.get("fields", {})
     if container["runtime"] != "docker" or set(image) - {"name", "tag"}:
         raise Faulty(f"container: {container}")
-    if (
-        document.get("log", {"flags": ["truncated"]}) != {"flags": ["truncated"]}
-        or not document["ecs"]["version"]
-    ):
+    log = document.get("log", {})
+    if set(log) - {"level", "flags"} or log.get("flags", ["truncated"]) != ["truncated"]:
+        raise Faulty(f"log: {log}")
+    if not document["ecs"]["version"] or any(isinstance(value, dict) for value in fields.values()):
         raise Faulty(f"log or ecs: {document}")
     [tag] = document["tags"]
     return Received(
@@ -152,7 +154,9 @@ def read_document(given: str, document: dict[str, Any]) -> Received:
         project=document.get("labels", {}).get("project"),
         service=document["service"]["name"],
         labels=container.get("labels", {}),
-        truncated="log" in document,
+        truncated="flags" in log,
+        level=log.get("level"),
+        fields=fields,
         id=given,
     )
 

@@ -24,6 +24,7 @@ from tests.receivers.tcp import READ_BYTES, TcpReceiver
 
 MOST_BYTES = 6_144_000
 _KNOWN = {"container_id", "container_name", "source", "log", "record_id", "truncated"}
+_KNOWN |= {"level", "fields"}
 _OURS = {"image", "host", "project", "service"}
 
 
@@ -76,7 +77,7 @@ class ForwardReceiver(TcpReceiver):
             seen += len(data)
             if self.reset_after is not None and seen >= self.reset_after:
                 self.reset_after = None
-                reset(writer)
+                reset(writer.transport)
                 self.endings.append("reset")
                 return
             try:
@@ -187,7 +188,9 @@ def _entry(entry: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever msgpack fin
             nanos = 0
         case _:
             raise Faulty(f"no time: {time}")
-    if not all(isinstance(value, str) for pair in record.items() for value in pair):
+    fields = record.get("fields", {})
+    texts = [text for pair in record.items() if pair != ("fields", fields) for text in pair]
+    if not isinstance(fields, dict) or not all(isinstance(text, str) for text in texts):
         raise Faulty(f"not all of it is text: {record}")
     return {**record, "": seconds * 1_000_000_000 + nanos}
 
@@ -210,5 +213,7 @@ def read_record(record: dict[str, Any]) -> Received:
         service=record.get("service"),
         labels={name: value for name, value in record.items() if name not in _KNOWN | _OURS | {""}},
         truncated="truncated" in record,
+        level=record.get("level"),
+        fields=record.get("fields", {}),
         id=record["record_id"],
     )

@@ -13,12 +13,12 @@ from decimal import Decimal
 from typing import Any
 
 from tests.receivers.datagrams import DatagramReceiver
+from tests.receivers.parsed import level_of
 from tests.receivers.received import Faulty, Received, in_order
 from tests.receivers.tcp import TcpReceiver
 from tests.receivers.web import Answer, Request, WebReceiver
 
 _NAME = re.compile(r"_[\w.\-]+", re.ASCII)
-LEVELS = {6: "stdout", 3: "stderr"}
 STANDARD = ["version", "host", "level", "timestamp", "short_message"]
 OF_THE_RECORD = {
     *(
@@ -44,7 +44,11 @@ def read_message(data: bytes) -> Received:
         raise Faulty(f"not the fields of GELF 1.1: {fields}")
     if not all(_NAME.fullmatch(name) and name != "_id" for name in more):
         raise Faulty(f"names: {list(more)}")
-    if not all(isinstance(value, str) and value for value in more.values()):
+    if not all(
+        isinstance(value, str | int | Decimal) and not isinstance(value, bool) for value in more.values()
+    ):
+        raise Faulty(f"Graylog drops some of these values: {more}")
+    if "" in more.values():
         raise Faulty(f"values: {more}")
     if (
         not isinstance(fields["timestamp"], Decimal)
@@ -52,8 +56,8 @@ def read_message(data: bytes) -> Received:
         or not fields["host"]
     ):
         raise Faulty(f"Graylog drops this: {fields}")
-    if LEVELS[fields["level"]] != more["_stream"]:
-        raise Faulty(f"level {fields['level']} of {more['_stream']}")
+    if more.keys() & {"_level", "_message", "_source", "_timestamp", "_host"}:
+        raise Faulty(f"Graylog has these itself: {more}")
     return Received(
         message=fields["short_message"],
         timestamp_ns=int(fields["timestamp"] * 1_000_000_000),
@@ -67,6 +71,7 @@ def read_message(data: bytes) -> Received:
         service=more.get("_service"),
         labels={name[1:]: value for name, value in more.items() if name not in OF_THE_RECORD},
         truncated=more.get("_truncated") == "true",
+        level=level_of(fields["level"], more["_stream"]),
         id=more["_record_id"],
     )
 

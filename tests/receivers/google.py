@@ -26,7 +26,9 @@ SCOPE = "https://www.googleapis.com/auth/logging.write"
 AUDIENCE = "https://oauth2.googleapis.com/token"
 TOKEN = "ya29.a-token-of-the-test"
 PARTIAL = "type.googleapis.com/google.logging.v2.WriteLogEntriesPartialErrors"
-_PAYLOAD = {"instance", "container", "stream", "tag", "host", "project", "service", "truncated", "message"}
+_PAYLOAD = {"instance", "container", "stream", "tag", "host", "project", "service"}
+_PAYLOAD |= {"truncated", "fields", "message"}
+_SEVERITIES = {"DEBUG", "INFO", "NOTICE", "WARNING", "ERROR", "CRITICAL", "ALERT", "EMERGENCY"}
 _CONTAINER = {"name", "id", "imageName", "imageId", "metadata"}
 
 
@@ -169,7 +171,8 @@ def error(status: int, name: str, message: str) -> Answer:
 
 def read_entry(entry: dict[str, Any]) -> Received:
     """One LogEntry. Raises Faulty."""
-    if set(entry) != {"insertId", "timestamp", "jsonPayload"}:
+    optional = {"severity", "trace", "spanId", "traceSampled"}
+    if set(entry) - optional != {"insertId", "timestamp", "jsonPayload"}:
         raise Faulty(f"keys: {list(entry)}")
     payload = entry["jsonPayload"]
     container = payload["container"]
@@ -190,8 +193,16 @@ def read_entry(entry: dict[str, Any]) -> Received:
         service=payload.get("service"),
         labels=container.get("metadata", {}),
         truncated=payload.get("truncated", False),
+        level=_level(entry.get("severity")),
+        fields=payload.get("fields", {}),
         id=entry["insertId"],
     )
+
+
+def _level(severity: str | None) -> str | None:
+    if severity is not None and severity not in _SEVERITIES:
+        raise Faulty(f"severity: {severity}")
+    return severity and severity.lower()
 
 
 def _unbase64(text: str) -> bytes:

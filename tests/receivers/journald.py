@@ -19,12 +19,12 @@ import orjson
 import pytest
 
 from tests.receivers.datagrams import DatagramReceiver
+from tests.receivers.parsed import level_of
 from tests.receivers.program import plain_environment, running, until
 from tests.receivers.received import DEADLINE_S, Faulty, Received, nanoseconds
 
 JOURNALD = Path("/lib/systemd/systemd-journald")
 NAMESPACE = "dockferry"
-PRIORITIES = {b"6": "stdout", b"3": "stderr"}
 _NAME = re.compile(rb"[A-Z][A-Z0-9_]{0,63}")
 _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 OF_THE_RECORD = {
@@ -63,8 +63,8 @@ def read_fields(entry: bytes) -> dict[bytes, bytes]:
 def read_entry(fields: dict[bytes, bytes], *, full_id: bool) -> Received:
     """The record in an entry. Raises Faulty when it is not as Docker's driver sends it."""
     text = {name.decode(): value.decode(errors="replace") for name, value in fields.items()}
-    stream = PRIORITIES[fields[b"PRIORITY"]]
-    if stream != text["CONTAINER_STREAM"] or text["SYSLOG_IDENTIFIER"] != text["CONTAINER_TAG"]:
+    stream = text["CONTAINER_STREAM"]
+    if text["SYSLOG_IDENTIFIER"] != text["CONTAINER_TAG"]:
         raise Faulty(f"not as Docker's driver: {text}")
     if full_id != ("CONTAINER_ID_FULL" in text) or len(text["CONTAINER_ID"]) != 12:
         raise Faulty(f"ids: {text}")
@@ -81,6 +81,7 @@ def read_entry(fields: dict[bytes, bytes], *, full_id: bool) -> Received:
         service=text.get("CONTAINER_SERVICE"),
         labels={name: value for name, value in text.items() if name not in OF_THE_RECORD},
         truncated=text.get("CONTAINER_TRUNCATED") == "true",
+        level=level_of(int(text["PRIORITY"]), stream),
         id=text["CONTAINER_RECORD_ID"],
     )
 

@@ -190,7 +190,7 @@ class KafkaCluster:
                 self.inbox.fault(error)
                 return
             except _Cut:
-                reset(writer)
+                reset(writer.transport)
                 return
             except _Silent:
                 continue
@@ -317,7 +317,8 @@ class _Silent(Exception):
 def _stored(record: Any) -> Stored:  # noqa: ANN401 - aiokafka's
     """Raises Faulty where the record is not as the contract says."""
     made = read_line(record.value)
-    if record.headers != [("id", (made.id or "").encode())]:
+    levels = [("level", made.level.encode())] if made.level else []
+    if record.headers != [("id", (made.id or "").encode()), *levels]:
         raise Faulty(f"headers {record.headers}")
     if record.timestamp != made.timestamp_ns // 1_000_000:
         raise Faulty(f"time {record.timestamp}")

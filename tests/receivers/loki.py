@@ -97,7 +97,7 @@ def read_entry(labels: dict[str, str], entry: Any) -> Received:  # noqa: ANN401 
     if not 0 <= entry.timestamp.nanos < 1_000_000_000:
         raise Faulty(f"nanos: {entry.timestamp.nanos}")
     has = {**labels, **metadata}
-    known = {"container_id", "record_id", "service_name", "truncated"}
+    known = {"container_id", "record_id", "service_name", "truncated", "level"}
     known |= {"stream", "container", "image", "host", "tag", "project", "service"}
     return Received(
         message=entry.line,
@@ -112,6 +112,7 @@ def read_entry(labels: dict[str, str], entry: Any) -> Received:  # noqa: ANN401 
         service=has.get("service"),
         labels={name: value for name, value in has.items() if name not in known},
         truncated=has.get("truncated") == "true",
+        level=has.get("level"),
         id=has["record_id"],
     )
 

@@ -139,7 +139,8 @@ class NatsServer:
             subscription = await stream.subscribe(f"{SUBJECT}.>", stream=STREAM, ordered_consumer=True)
             async for message in subscription.messages:
                 record = read_line(message.data)
-                if message.headers != {"Nats-Msg-Id": record.id}:
+                levels = {"Level": record.level} if record.level else {}
+                if message.headers != {"Nats-Msg-Id": record.id, **levels}:
                     raise Faulty(f"record {record.id} came with the headers {message.headers}")
                 found.append((message.subject, record))
                 if len(found) == there:

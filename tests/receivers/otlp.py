@@ -6,9 +6,12 @@ Source: OTLP specification, "OTLP/HTTP"; opentelemetry-collector, receiver/otlpr
 
 from __future__ import annotations
 
+import base64
+import json
 import zlib
 from collections import deque
 from collections.abc import Iterable
+from typing import Any, TypeAlias
 
 import cramjam
 from google.protobuf import json_format
@@ -22,8 +25,10 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
-from tests.receivers.received import Faulty, Received
+from tests.receivers.received import Faulty, Received, in_order
 from tests.receivers.web import Answer, Request, WebReceiver
+
+Value: TypeAlias = str | list[str] | bool | int | float
 
 LOGS = "/v1/logs"
 BODY_BYTES = 20 * 1024 * 1024
@@ -31,6 +36,10 @@ PROTOBUF, JSON = "application/x-protobuf", "application/json"
 _RESOURCE = {"service.name", "service.namespace", "host.name", "container.id", "container.name"}
 _RESOURCE |= {"container.runtime.name", "container.image.name", "container.image.tags", "container.image.id"}
 _RESOURCE |= {"dockferry.tag"}
+_OF_THE_RECORD = {"log.iostream", "log.record.uid", "dockferry.truncated"}
+#: By SeverityNumber, the text that has to go with it.
+LEVELS = {0: "", 1: "trace", 5: "debug", 9: "info", 10: "notice", 13: "warning", 17: "error"}
+LEVELS |= {21: "critical", 22: "alert", 23: "emergency"}
 _LABEL, _VARIABLE = "container.label.", "process.environment_variable."
 
 
@@ -79,7 +88,8 @@ def decode(kind: str, body: bytes) -> ExportLogsServiceRequest:
             case "application/x-protobuf":
                 asked.ParseFromString(body)
             case "application/json":
-                json_format.Parse(body.decode("utf-8", errors="strict"), asked)
+                said = json.loads(body.decode("utf-8", errors="strict"), object_pairs_hook=in_order)
+                json_format.ParseDict(_with_ids(said), asked)
             case _:
                 raise Faulty(f"Content-Type: {kind}")
     except (DecodeError, json_format.ParseError) as error:
@@ -88,17 +98,28 @@ def decode(kind: str, body: bytes) -> ExportLogsServiceRequest:
     return asked
 
 
-def read_record(shared: dict[str, str | list[str] | bool], record: LogRecord) -> Received:
+def _with_ids(said: dict[str, Any]) -> dict[str, Any]:
+    """The same with ids as protobuf's own JSON has them, base64; OTLP writes them in hex digits."""
+    for logs in said.get("resourceLogs", ()):
+        for record in (record for scoped in logs["scopeLogs"] for record in scoped["logRecords"]):
+            for name in record.keys() & {"traceId", "spanId"}:
+                record[name] = base64.b64encode(bytes.fromhex(record[name])).decode()
+    return said
+
+
+def read_record(shared: dict[str, Value], record: LogRecord) -> Received:
     """One record of a resource with these attributes. Raises Faulty."""
     if unknown := {name for name in shared if not name.startswith((_LABEL, _VARIABLE))} - _RESOURCE:
         raise Faulty(f"no such attributes: {unknown}")
     own = _attributes(record.attributes)
-    if own.keys() - {"dockferry.truncated"} != {"log.iostream", "log.record.uid"}:
-        raise Faulty(f"attributes: {own}")
     if record.body.WhichOneof("value") != "string_value" or record.observed_time_unix_nano < 1 << 60:
         raise Faulty(f"body or time: {record}")
-    if record.severity_number or record.trace_id or shared["container.runtime.name"] != "docker":
+    if LEVELS[record.severity_number] != record.severity_text or shared["container.runtime.name"] != "docker":
         raise Faulty(f"said without knowing: {record}")
+    if (len(record.trace_id), len(record.span_id)) not in {(0, 0), (16, 0), (0, 8), (16, 8)}:
+        raise Faulty(f"ids: {record}")
+    ids = {"trace_id": record.trace_id.hex(), "span_id": record.span_id.hex()}
+    fields = {name: value for name, value in own.items() if name not in _OF_THE_RECORD}
     tags = shared.get("container.image.tags", [])
     assert isinstance(tags, list)
     return Received(
@@ -114,6 +135,8 @@ def read_record(shared: dict[str, str | list[str] | bool], record: LogRecord) ->
         service=str(shared["service.name"]),
         labels={name[len(_LABEL) :]: str(value) for name, value in shared.items() if name.startswith(_LABEL)},
         truncated=own.get("dockferry.truncated") is True,
+        level=record.severity_text or None,
+        fields=fields | {name: value for name, value in ids.items() if value},
         id=str(own["log.record.uid"]),
     )
 
@@ -124,8 +147,8 @@ def status(kind: str, message: str) -> bytes:
     return b"\x08\x03\x12" + bytes((len(text),)) + text if kind == PROTOBUF else b'{"message":"%b"}' % text
 
 
-def _attributes(pairs: Iterable[KeyValue]) -> dict[str, str | list[str] | bool]:
-    found: dict[str, str | list[str] | bool] = {}
+def _attributes(pairs: Iterable[KeyValue]) -> dict[str, Value]:
+    found: dict[str, Value] = {}
     for pair in pairs:
         if pair.key in found or not pair.key:
             raise Faulty(f"attribute {pair.key!r} is there twice, or has no name")
@@ -133,12 +156,16 @@ def _attributes(pairs: Iterable[KeyValue]) -> dict[str, str | list[str] | bool]:
     return found
 
 
-def _value(value: AnyValue) -> str | list[str] | bool:
+def _value(value: AnyValue) -> Value:
     match value.WhichOneof("value"):
         case "string_value":
             return value.string_value
         case "bool_value":
             return value.bool_value
+        case "int_value":
+            return value.int_value
+        case "double_value":
+            return value.double_value
         case "array_value":
             return [each.string_value for each in value.array_value.values]
         case other:

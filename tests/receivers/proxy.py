@@ -71,7 +71,7 @@ class Proxy:
                 seen += len(data)
                 if client is not None and self.reset_after is not None and seen >= self.reset_after:
                     self.reset_after = None
-                    reset(client)
+                    reset(client.transport)
                     break
                 to.write(data)
                 await to.drain()
@@ -84,8 +84,8 @@ class Proxy:
         self._writers.discard(writer)
 
 
-def reset(writer: asyncio.StreamWriter) -> None:
+def reset(transport: asyncio.WriteTransport) -> None:
     """End the connection with a RST rather than a FIN."""
-    sock = writer.get_extra_info("socket")
+    sock = transport.get_extra_info("socket")
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    writer.transport.abort()
+    transport.abort()

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-DEADLINE_S = 10.0
-KEYS = ("timestamp", "stream", "message", "truncated", "tag", "host", "container", "id")
+DEADLINE_S = 40.0
+KEYS = ("timestamp", "stream", "message", "truncated", "level", "fields", "tag", "host", "container", "id")
 CONTAINER_KEYS = ("id", "name", "image", "labels", "env", "project", "service")
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\.(\d{9})Z")
 
@@ -34,8 +34,10 @@ class Received:
     tag: str | None = None
     project: str | None = None
     service: str | None = None
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, Any] = field(default_factory=dict)
     truncated: bool = False
+    level: str | None = None
+    fields: Mapping[str, Any] = field(default_factory=dict)
     id: str | None = None
 
 
@@ -90,7 +92,7 @@ def read_record(record: dict[str, Any]) -> Received:
     if not isinstance(container, dict):
         raise Faulty(f"container is no object: {record}")
     for place, keys, optional in (
-        (record, KEYS, {"truncated"}),
+        (record, KEYS, {"truncated", "level", "fields"}),
         (container, CONTAINER_KEYS, {"labels", "env", "project", "service"}),
     ):
         if list(place) != [key for key in keys if key in place] or set(keys) - set(place) - optional:
@@ -112,6 +114,8 @@ def read_record(record: dict[str, Any]) -> Received:
         service=container.get("service"),
         labels=container.get("labels", {}),
         truncated=record.get("truncated", False),
+        level=record.get("level"),
+        fields=record.get("fields", {}),
         id=record["id"],
     )
 

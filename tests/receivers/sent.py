@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 
 from agent.batch import Batch, Container, Stream
+from agent.level import Level
 from tests.receivers.received import Received
 
 START_NS = 1_795_414_426_489_633_114
@@ -59,7 +61,9 @@ def expected(batches: Sequence[Batch]) -> list[Received]:
             service=batch.container.service,
             labels=batch.container.labels,
             truncated=row in batch.truncated,
-            id=f"{batch.container.id[:20]}{batch.stream.value[3]}{stamp}",
+            level=Level(batch.levels[row]).text if batch.levels and batch.levels[row] else None,
+            fields=json.loads((batch.fields and batch.fields[row]) or b"{}"),
+            id=f"{batch.container.id[:20]}{batch.stream.value[3]}{(batch.read_at or batch.timestamps)[row]}",
         )
         for batch in batches
         for row, (stamp, message) in enumerate(zip(batch.timestamps, batch.messages, strict=True))

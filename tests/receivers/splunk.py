@@ -26,6 +26,7 @@ _METADATA = {
     "project",
     "service",
     "stream",
+    "level",
     "truncated",
     "record_id",
 }
@@ -147,7 +148,10 @@ def read_event(event: dict[str, Any]) -> Received:
     fields, inner = event.get("fields", {}), event["event"]
     if isinstance(inner, str):
         inner = {"line": inner}
-    elif inner.keys() - {"line", "source", "tag", "attrs"} or inner["source"] not in {"stdout", "stderr"}:
+    elif inner.keys() - {"line", "source", "tag", "attrs", "fields"} or inner["source"] not in {
+        "stdout",
+        "stderr",
+    }:
         raise Faulty(f"not as Docker's driver has it: {inner}")
     line = inner["line"]
     return Received(
@@ -163,5 +167,7 @@ def read_event(event: dict[str, Any]) -> Received:
         service=fields.get("service"),
         labels=inner.get("attrs", {}),
         truncated=fields.get("truncated") == "true",
+        level=fields.get("level"),
+        fields=inner.get("fields", {}),
         id=fields.get("record_id"),
     )

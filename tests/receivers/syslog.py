@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.receivers.datagrams import DatagramReceiver
+from tests.receivers.parsed import level_of
 from tests.receivers.received import Faulty, Received
 from tests.receivers.tcp import TcpReceiver
 
@@ -22,7 +23,6 @@ _MESSAGE = re.compile(
 _SD_ID = re.compile(r"[!#-<>-\\^-~]{1,32}@[0-9]+")
 _PARAMETER = re.compile(r' ([!#-<>-\\^-~]{1,32})="((?:[^"\\\]]|\\["\\\]])*)"')
 _COUNT = re.compile(rb"([1-9][0-9]*) ")
-SEVERITIES = {6: "stdout", 3: "stderr"}
 OF_THE_RECORD = {
     *("stream", "container_id", "container_name", "image_name", "image_id", "project", "service"),
     *("record_id", "truncated"),
@@ -38,8 +38,8 @@ def read_message(message: bytes, *, facility: int = 3) -> Received:
     if not procid.isdigit() or app != msgid:
         raise Faulty(f"not as Docker's driver: {message[:300]!r}")
     values = read_structured_data(data.decode())
-    stream = SEVERITIES[int(priority) % 8]
-    if int(priority) // 8 != facility or values["stream"] != stream:
+    stream = values["stream"]
+    if int(priority) // 8 != facility:
         raise Faulty(f"priority {priority!r}: {values}")
     return Received(
         message=(text or b"").decode(),
@@ -54,6 +54,7 @@ def read_message(message: bytes, *, facility: int = 3) -> Received:
         service=values.get("service"),
         labels={name: value for name, value in values.items() if name not in OF_THE_RECORD},
         truncated=values.get("truncated") == "true",
+        level=level_of(int(priority) % 8, stream),
         id=values["record_id"],
     )
 

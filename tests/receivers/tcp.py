@@ -109,7 +109,7 @@ class TcpReceiver:
             seen += len(data)
             if self.reset_after is not None and seen >= self.reset_after:
                 self.reset_after = None
-                reset(writer)
+                reset(writer.transport)
                 self.endings.append("reset")
                 return
             if self.reset_after is None:

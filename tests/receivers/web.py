@@ -10,9 +10,7 @@ import abc
 import asyncio
 import contextlib
 import json
-import socket
 import ssl
-import struct
 import zlib
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -22,6 +20,7 @@ from typing import Self
 import cramjam
 from aiohttp import web
 
+from tests.receivers.proxy import reset
 from tests.receivers.received import Faulty, Inbox, Received, in_order, read_line, read_record
 
 GIVE_UP_AFTER_BYTES = 200
@@ -75,13 +74,15 @@ class WebReceiver(abc.ABC):
         self.port = 0
 
     @contextlib.asynccontextmanager
-    async def listening(self, tls: ssl.SSLContext | None = None) -> AsyncIterator[Self]:
+    async def listening(
+        self, tls: ssl.SSLContext | None = None, *, host: str = "127.0.0.1"
+    ) -> AsyncIterator[Self]:
         """Serve until the block ends, on `self.port`, the same again when listening anew."""
         server = web.Server(self._handle, auto_decompress=False)
         runner = web.ServerRunner(server, shutdown_timeout=0.1)
         await runner.setup()
         try:
-            site = web.TCPSite(runner, "127.0.0.1", self.port, ssl_context=tls)
+            site = web.TCPSite(runner, host, self.port, ssl_context=tls)
             await site.start()
             self.port = runner.addresses[0][1]
             yield self
@@ -98,7 +99,8 @@ class WebReceiver(abc.ABC):
         if self.script and self.script[0].cut:
             self.script.popleft()
             await request.content.read(GIVE_UP_AFTER_BYTES)
-            _reset(request)
+            assert request.transport is not None
+            reset(request.transport)
             return web.Response()
         body = await request.content.read(-1)
         seen = Request(request.method, request.path_qs, request.headers, body)
@@ -160,11 +162,3 @@ def _decoders() -> Mapping[str, Callable[[bytes], bytes]]:
         "gzip": lambda data: zlib.decompress(data, wbits=31),
         "zstd": lambda data: bytes(cramjam.zstd.decompress(data)),
     }
-
-
-def _reset(request: web.BaseRequest) -> None:
-    """End the connection with a RST rather than a FIN."""
-    assert request.transport is not None
-    sock = request.transport.get_extra_info("socket")
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    request.transport.abort()

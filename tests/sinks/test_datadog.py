@@ -87,6 +87,18 @@ async def test_records_older_than_datadog_keeps_are_refused_and_the_others_sent(
         assert await made.deliver([*old, mixed]) == Retry("it answered 503")
 
 
+async def test_records_of_times_of_their_own_are_judged_by_these_wherever_they_stand() -> None:
+    now = time.time_ns()
+    sent = batch([b"%d" % row for row in range(6)], start_ns=now)
+    sent.read_at = sent.timestamps
+    sent.timestamps = [now, now - 20 * HOUR_NS, now, 1, now - HOUR_NS, now - 19 * HOUR_NS]
+    async with talking() as (receiver, made):
+        outcome = await made.deliver([sent])
+    assert isinstance(outcome, Partial)
+    assert set(outcome.refused) == {1, 3, 5}
+    assert [record.message for record in receiver.inbox.records] == ["0", "2", "4"]
+
+
 async def test_how_old_a_record_may_be_is_an_option() -> None:
     async with talking("max_age=1h") as (receiver, made):
         sent = batch([b"1"], start_ns=time.time_ns() - 2 * HOUR_NS)

@@ -144,6 +144,18 @@ async def test_an_entry_in_several_requests_is_there_once(tmp_path: Path, steps:
     assert [message.split()[0] for message in found] == [str(number) for number in range(12)]
 
 
+async def test_rotated_amid_an_entry_it_is_packed_with_the_next_request(tmp_path: Path) -> None:
+    """Not before the entry is done, since a kill takes it back; and not only when the file is full again."""
+    made = await opened(f"{tmp_path}/a", packing=AtOnce(), compress="gzip", rotate_bytes=3000)
+    for number in range(2):
+        assert await made.deliver([batch("web", f"{number}{'x' * 2000}")]) == Delivered()
+    assert names_in(tmp_path) == ["a", "a.1"]
+    made.checkpoint()
+    await deliver(made, batch("web", "next"))
+    assert names_in(tmp_path) == ["a", "a.1.gz"]
+    await made.close()
+
+
 async def test_cancelled_amid_an_entry_the_close_leaves_it_to_the_repair(tmp_path: Path) -> None:
     """Closing in good order does not settle what the position has not passed."""
     position, path = Position(), f"{tmp_path}/a.ndjson"

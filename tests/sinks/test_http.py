@@ -54,6 +54,11 @@ def test_a_probe_asks_who_is_there_not_what_it_serves(status: int, outcome: type
     assert isinstance(sink("http://h/").judge_answer(Reply(status, {})), outcome)
 
 
+def test_a_probe_says_that_it_has_no_body() -> None:
+    """A server that waits for one would never answer."""
+    assert sink("http://h/").question().headers == {"Content-Length": "0"}
+
+
 async def test_further_headers_are_sent() -> None:
     async with HttpReceiver().listening() as receiver:
         made = sink(f"http://127.0.0.1:{receiver.port}/logs?headers=X-Api-Key=k1,X-Source=docker&method=put")

@@ -22,11 +22,11 @@ from agent.sinks.letterbox import (
     Dropped,
     Letter,
     Refusal,
-    _parse,
     encode,
     letters,
     locked,
     older,
+    parse,
 )
 from tests.sinks.scripted import DB, WEB, batch
 
@@ -98,7 +98,7 @@ def test_a_letter_comes_back_as_it_was(letter: Letter, why: str) -> None:
     refused.truncated = frozenset({0} if letter.truncated else ())
     (line,) = encode("loki", Refusal(refused, why), "")
     assert line.count(b"\n") == 1
-    read_back = _parse(line, {})
+    read_back = parse(line, {})
     assert read_back is not None
     assert read_back.container.to_json() == letter.container.to_json()
     assert replace(read_back, container=letter.container) == letter

@@ -238,7 +238,15 @@ class TestExtras:
         project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
         extras = {name: each for name, each in project["optional-dependencies"].items() if name != "all"}
         brought = {(re.split(r"[^\w-]", need)[0], name) for name, needs in extras.items() for need in needs}
-        assert set(_EXTRAS.values()) == brought
+        assert set(_EXTRAS.values()) == brought - {("rich", "terminal")}
+
+    def test_a_command_says_how_to_get_what_it_needs(self) -> None:
+        """`top` alone needs what sinks do not."""
+        ran = self.without("rich", "top")
+        assert (ran.returncode, ran.stderr) == (
+            2,
+            "dockferry: `top` needs rich: pip install 'dockferry[terminal]'\n",
+        )
 
     def test_here_none_is_missing(self) -> None:
         assert missing() == {}

@@ -117,6 +117,18 @@ async def test_over_midnight_each_day_has_its_object() -> None:
     }
 
 
+async def test_an_object_s_folder_is_of_the_day_on_which_its_records_were_read() -> None:
+    """By times of its own a container could have any number of them made."""
+    sent = batch([b"one", b"two"])
+    sent.read_at = sent.timestamps
+    sent.timestamps = [0, DAY_NS]
+    async with bucket() as (receiver, made):
+        assert await made.deliver([sent]) == Delivered()
+    [key] = receiver.objects
+    assert key.startswith("docker/2026-11-23/node-1/20261123T061346Z-")
+    assert receiver.records == expected([sent])
+
+
 async def test_the_region_is_found_as_by_all_aws_programs(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

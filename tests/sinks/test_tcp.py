@@ -7,6 +7,7 @@ import pytest
 from agent.errors import SettingsError, SinkError
 from agent.sinks import parse_sink
 from agent.sinks.base import Retry
+from agent.sinks.tcp import TcpSink
 from tests.receivers.sent import batch, forget
 from tests.receivers.tcp import TcpReceiver
 
@@ -39,3 +40,13 @@ async def test_a_peer_that_does_not_read_is_tried_again_after_the_timeout() -> N
         outcome = await sink.deliver([batch([b"x" * 1_000_000] * 16)])
         await sink.close()
     assert outcome == Retry(f"127.0.0.1:{receiver.port} did not take everything within 0.2 s")
+
+
+def test_the_messages_alone_are_sent_as_they_were_written() -> None:
+    """With `format=message`: no more and no less than the application wrote."""
+    sink = parse_sink("it", "tcp://host:1?format=message")
+    assert isinstance(sink, TcpSink)
+    assert sink.encode([batch([b"one", b"\xff", b""]), batch([]), batch([b"two"])]) == (
+        b"one\n\xff\n\ntwo\n",
+        {},
+    )

@@ -28,6 +28,7 @@ from agent.source.settled import SettledReader
 from agent.source.watchdog import Watchdog
 
 DEADLINE_S = 20.0
+END_S = 10.0
 
 
 @dataclass(slots=True)
@@ -135,6 +136,14 @@ class Reading:
             task = tasks.create_task(reader.run(), name="reader")
             yield reader
             task.cancel()
+
+    @contextlib.asynccontextmanager
+    async def to_its_end(self) -> AsyncIterator[None]:
+        """A reader that ends as its container does. It takes its first step when the block first waits."""
+        reader = await self.reader()
+        async with asyncio.timeout(END_S), self.watchdog.beating(), asyncio.TaskGroup() as tasks:
+            tasks.create_task(reader.run(), name="reader")
+            yield
 
     async def reader(self) -> Reader:
         facts = await self.client.inspect(self.container.id)

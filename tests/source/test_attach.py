@@ -43,6 +43,13 @@ async def attached_early(engine: SimulatedEngine, web: Container) -> None:
     await until(lambda: bool(web.attached) and engine.requests[-1].method == "GET")
 
 
+async def looked_at(engine: SimulatedEngine, web: Container, *, times: int) -> None:
+    def count() -> int:
+        return sum(request.path.endswith(f"/{web.id}/json") for request in engine.requests)
+
+    await until(lambda: count() >= times)
+
+
 async def detached(web: Container) -> None:
     await until(lambda: not web.attached)
 
@@ -248,9 +255,7 @@ async def test_a_short_life_that_leaves_no_log_comes_whole(
     engine._removal_seconds = chance.choice([0, 0.001, 0.03])
     engine.faults.delay(chance.choice([0, 0.005]), route="inspect", count=3)
     reading = Reading(engine, client, container, attach=True)
-    reader = await reading.reader()
-    async with asyncio.timeout(10), reading.watchdog.beating(), asyncio.TaskGroup() as tasks:
-        tasks.create_task(reader.run(), name="reader")
+    async with reading.to_its_end():
         await attached_early(engine, container)
         await asyncio.sleep(chance.choice([0, 0, 0.001, 0.01, 0.1]))
         container.start()
@@ -272,9 +277,7 @@ async def test_removed_before_its_log_could_be_joined_what_is_lost_is_told(
     container.write_many(numbered(0, 10))
     reading = Reading(engine, client, container, attach=True)
     engine.faults.refuse(404, "No such container", route="logs", count=None)
-    reader = await reading.reader()
-    async with asyncio.timeout(10), reading.watchdog.beating(), asyncio.TaskGroup() as tasks:
-        tasks.create_task(reader.run(), name="reader")
+    async with reading.to_its_end():
         await attached(container)
         container.write_many(numbered(10, 20))
         await reading.lines(10)
@@ -299,9 +302,7 @@ async def test_removed_after_its_log_was_read_nothing_comes_twice(
 
     reading = Reading(engine, client, container, attach=True)
     reading.hand_on_to(Remover())
-    reader = await reading.reader()
-    async with asyncio.timeout(10), reading.watchdog.beating(), asyncio.TaskGroup() as tasks:
-        tasks.create_task(reader.run(), name="reader")
+    async with reading.to_its_end():
         await attached_early(engine, container)
         container.start()
         container.write(b"line 0\nrest")
@@ -317,17 +318,54 @@ async def test_ended_while_we_look_whether_it_runs_its_lines_are_taken(
     container = engine.create("brief", auto_remove=True)
     engine._removal_seconds = 0
     reading = Reading(engine, client, container, attach=True)
-    reader = await reading.reader()
-    engine.faults.delay(0.1, route="inspect", count=2)
-    asked = len(engine.requests)
-    async with asyncio.timeout(10), reading.watchdog.beating(), asyncio.TaskGroup() as tasks:
-        tasks.create_task(reader.run(), name="reader")
-        await until(lambda: len(engine.requests) == asked + 3)  # attached, looked at, and looked at again
+    async with reading.to_its_end():
+        engine.faults.delay(0.1, route="inspect", count=2)
+        await looked_at(engine, container, times=3)
         container.start()
         container.write_many(numbered(0, 10))
         container.finish()
     assert reading.kept.lines() == numbered(0, 10)
     assert reading.losses.entries == []
+
+
+@pytest.mark.parametrize("seed", range(10))
+async def test_attached_too_late_to_what_leaves_no_log_it_comes_whole(
+    engine: SimulatedEngine, client: EngineClient, seed: int
+) -> None:
+    """An Engine that starts a container answers when it runs; its log is asked for meanwhile."""
+    chance = random.Random(seed)
+    count = chance.choice([0, 1, 5, 1000])
+    container = engine.create("brief", auto_remove=True)
+    engine._removal_seconds = chance.choice([0, 0.001, 0.03])
+    engine.faults.delay(0.05, route="attach")
+    reading = Reading(engine, client, container, attach=True)
+    async with reading.to_its_end():
+        await until(lambda: engine.requests[-1].method == "POST")
+        container.start()
+        container.write_many(numbered(0, count))
+        await attached(container)
+        await asyncio.sleep(chance.choice([0, 0, 0.01, 0.1, 0.5]))
+        container.write_many(numbered(count, 2 * count))
+        container.write(b"rest" if count else b"")
+        container.finish()
+    assert reading.kept.lines() == [*numbered(0, 2 * count), *([b"rest"] if count else [])]
+    assert reading.losses.entries == []
+
+
+async def test_gone_before_it_was_looked_at_again_its_lines_are_taken(
+    engine: SimulatedEngine, client: EngineClient
+) -> None:
+    """Attached before its start; its whole life was shorter than the Engine's next answer."""
+    container = engine.create("brief", auto_remove=True)
+    engine._removal_seconds = 0
+    reading = Reading(engine, client, container, attach=True)
+    async with reading.to_its_end():
+        engine.faults.delay(0.1, route="inspect", count=1)
+        await attached(container)
+        container.start()
+        container.write_many(numbered(0, 10))
+        container.finish()
+    assert reading.kept.lines() == numbered(0, 10)
 
 
 async def test_attached_too_late_without_a_log_it_is_told(
@@ -352,9 +390,7 @@ async def test_removed_while_attached_it_comes_to_its_end(reading: Reading, web:
     """`docker rm -f`: all that it printed is there, and the reader ends."""
     web.start()
     web.write_many(numbered(0, 10))
-    reader = await reading.reader()
-    async with asyncio.timeout(10), reading.watchdog.beating(), asyncio.TaskGroup() as tasks:
-        tasks.create_task(reader.run(), name="reader")
+    async with reading.to_its_end():
         assert await reading.lines(10) == numbered(0, 10)
         web.write_many(numbered(10, 20))
         await reading.lines(20)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import random
 
+import pytest
+
 from agent.batch import NS
+from agent.source.frames import PIECE_BYTES
 from agent.source.lines import Records
 from agent.source.repeats import Repeats
 
@@ -37,6 +40,22 @@ def test_one_record_or_a_whole_file_again_is_left_out() -> None:
     again = rows(501, 510)
     again.extend(rows(501, 511))
     assert passed(repeats, again) == [b"%d" % n for n in range(501, 511)]
+
+
+@pytest.mark.parametrize("length", [PIECE_BYTES, PIECE_BYTES + 1, 5 * PIECE_BYTES // 2])
+@pytest.mark.parametrize("later", [True, False])
+def test_the_last_pieces_of_a_long_line_again_are_left_out(length: int, *, later: bool) -> None:
+    """The file rotated in the middle of it, and the new one was begun again: nobody wrote such a line."""
+    line = b"x" * (length - 1) + b"y"
+    repeats = Repeats(1 << 20)
+    came = Records([1, 1], [NOON, NOON + 1], [b""] * 2, [line, b"behind"])
+    again = Records([1, 1, 1], [NOON, NOON + 1, NOON + 2], [b""] * 3, [line[PIECE_BYTES:], b"behind", b"new"])
+    if later:
+        assert len(passed(repeats, came)) == 2
+        assert passed(repeats, again) == [b"new"]
+    else:
+        came.extend(again)
+        assert passed(repeats, came) == [line, b"behind", b"new"]
 
 
 def test_the_streams_disorder_is_no_repeat() -> None:

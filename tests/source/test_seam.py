@@ -133,9 +133,7 @@ class Reader:
         self.chance, self.model = model.chance, model
         self.now = course.attached
         self.log, self.live = model.log, model.live
-        self.seam = Seam(
-            course.asked, course.attached, slack_ns=course.slack, hasty=self.chance.random() < 0.3
-        )
+        self.seam = Seam(course.asked, course.attached, slack_ns=course.slack)
         self.splice = Splice(self.seam)
         self.lines = LiveLines(tty=False, max_line_bytes=1 << 20)
         self.taken: dict[int, list[bytes]] = {1: [], 2: []}

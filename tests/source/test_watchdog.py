@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import signal
@@ -14,6 +15,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -159,6 +161,29 @@ async def test_a_warden_that_died_is_followed_by_another(
     assert not is_alive(second.pid)
     assert caplog.messages.count("the watchdog's process is gone ([Errno 32] Broken pipe); begun anew") == 1
     assert [record for record in caplog.records if record.levelno > logging.WARNING] == []
+
+
+async def test_without_room_for_a_warden_one_is_called_as_soon_as_there_is(
+    connection: Connection, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No descriptor is left for a while: nothing fails, it is said once, and each beat tries again."""
+    tries = 0
+
+    def refuse(*_: object, **__: object) -> NoReturn:
+        nonlocal tries
+        tries += 1
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    watchdog = Watchdog(LIMIT_S)
+    async with watchdog.beating():
+        with monkeypatch.context() as short:
+            short.setattr("agent.source.watchdog.subprocess.Popen", refuse)
+            with watchdog.guard(connection.flow):
+                await until(lambda: tries > 3)
+                short.undo()
+                await until(lambda: held_by(watchdog) == 1)
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "cannot be started ([Errno 24] Too many open files); tried again" in caplog.text
 
 
 async def test_a_warden_that_was_stopped_is_replaced(connection: Connection) -> None:

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from agent.transport import TransportError, datagram
-from agent.transport.datagram import CATCH_UP_S, Datagrams, OversizeError, Pace
+from agent.transport.datagram import Datagrams
+from agent.transport.pour import OversizeError
 from agent.transport.stream import Address
 from tests.receivers.datagrams import DatagramReceiver
 from tests.receivers.received import Received
@@ -37,9 +38,9 @@ class Collector(DatagramReceiver):
 
 
 def to(receiver: DatagramReceiver) -> Datagrams:
-    return Datagrams(
-        Address(path=str(receiver.path)) if receiver.path else Address("127.0.0.1", receiver.port)
-    )
+    if receiver.path:
+        return Datagrams(Address(path=str(receiver.path)))
+    return Datagrams(Address("127.0.0.1", receiver.port), per_second=10_000)
 
 
 @pytest.fixture(params=["udp", "unix"])
@@ -199,21 +200,3 @@ async def test_two_requests_at_once_take_turns(receiver: Collector) -> None:
                 group.create_task(sending.send(deque([text] * 200)))
         assert await receiver.have(400) == [b"a"] * 200 + [b"b"] * 200
         sending.close()
-
-
-def test_the_pace_keeps_to_the_rate() -> None:
-    pace, now = Pace(1_000), 100.0
-    for _ in range(50):
-        now += max(0.0, pace.delay(32 * 200, 32, now))
-    assert now - 100.0 == pytest.approx(50 * (32 + 6) / 1_000, abs=0.01)
-
-
-def test_a_large_datagram_counts_by_its_kib() -> None:
-    assert Pace(1_000).delay(10 * 1024, 1, 0.0) == pytest.approx(0.011, abs=1.01 * CATCH_UP_S)
-
-
-def test_a_pause_is_not_made_up_for() -> None:
-    """An hour of silence is no reason for a burst of an hour's datagrams."""
-    pace = Pace(1_000)
-    pace.delay(32, 32, 0.0)
-    assert pace.delay(32, 32, 3600.0) == pytest.approx(0.032, abs=1.01 * CATCH_UP_S)

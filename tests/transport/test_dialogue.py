@@ -96,7 +96,7 @@ async def test_the_last_words_of_a_peer_that_hangs_up_while_we_talk_are_heard() 
         await reader.readexactly(1000)
         writer.write(b"too long")
         await writer.drain()
-        reset(writer)
+        reset(writer.transport)
 
     async with served(impolite) as where:
         listener = Listener(Address(*where))

@@ -110,7 +110,8 @@ class Store:
         for path, data in write.parts.items():
             with about(path):
                 self._prepare(path, len(data))
-        if all(self._files[path].intended for path in write.parts):
+        to_pack = self._rotated and not self._behind
+        if not to_pack and all(self._files[path].intended for path in write.parts):
             return self._append_all(write)
         for path in [path for path, file in self._files.items() if file.fd is None]:
             if path not in write.parts:

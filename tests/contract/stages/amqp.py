@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import ClassVar
 
 import aio_pika
 from aio_pika.abc import AbstractIncomingMessage, DeliveryMode
 
-from tests.contract.stage import Case, Shared, Stage, Tls
+from tests.contract.listening import ListeningStage
+from tests.contract.stage import Case, Shared, Tls
 from tests.receivers.proxy import Proxy
 from tests.receivers.rabbitmq import PASSWORD, USER, VHOST, RabbitServer, rabbitmq_server
 from tests.receivers.received import Faulty, Inbox, Received, read_line
@@ -19,7 +21,7 @@ from tests.receivers.received import Faulty, Inbox, Received, read_line
 NO_SECOND = 1 << 32  # pamqp takes a time beyond 2106 for milliseconds
 
 
-class AmqpStage(Stage):
+class AmqpStage(ListeningStage):
     schemes = ("amqp", "amqps")
     cannot: ClassVar[Mapping[Case, str]] = {
         Case.SPLIT: "RabbitMQ knows no size of a request, only of a record",
@@ -35,7 +37,6 @@ class AmqpStage(Stage):
         self._name = f"logs-{directory.name}"
         self._proxy = Proxy("127.0.0.1", self._rabbit.port, tls.context() if tls else None)
         self._inbox = Inbox()
-        self._up = contextlib.AsyncExitStack()
 
     @contextlib.asynccontextmanager
     async def standing(self) -> AsyncIterator[None]:
@@ -45,11 +46,11 @@ class AmqpStage(Stage):
             queue = await channel.declare_queue(self._name, auto_delete=True)
             await queue.bind(exchange, "logs.#")
             await queue.consume(self._take, no_ack=True)
-            await self._up.enter_async_context(self._proxy.listening())
-            try:
+            async with super().standing():
                 yield
-            finally:
-                await self._up.aclose()
+
+    def listening(self) -> AbstractAsyncContextManager[object]:
+        return self._proxy.listening()
 
     async def _take(self, message: AbstractIncomingMessage) -> None:
         try:
@@ -62,6 +63,9 @@ class AmqpStage(Stage):
         given = (message.content_type, message.delivery_mode, message.message_id, message.app_id)
         if given != (self.content_type, DeliveryMode.PERSISTENT, records[0].id, "dockferry"):
             raise Faulty(f"wrong properties: {given}")
+        level = records[0].level if self.content_type == AmqpStage.content_type else None
+        if message.headers != ({"level": level} if level else {}):
+            raise Faulty(f"headers: {message.headers}")
         second = records[0].timestamp_ns // 10**9
         if second < NO_SECOND and (message.timestamp is None or message.timestamp.timestamp() != second):
             raise Faulty(f"wrong time: {message.timestamp}")
@@ -107,12 +111,6 @@ class AmqpStage(Stage):
         self._rabbit.control("change_password", USER, "other")
         yield
         self._rabbit.control("change_password", USER, PASSWORD)
-
-    @contextlib.asynccontextmanager
-    async def absent(self) -> AsyncIterator[None]:
-        await self._up.aclose()
-        yield
-        await self._up.enter_async_context(self._proxy.listening())
 
 
 class AmqpLinesStage(AmqpStage):

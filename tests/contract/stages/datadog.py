@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 from tests.contract.web import WebStage
 from tests.receivers.datadog import DatadogReceiver
+from tests.receivers.received import Received
 from tests.receivers.web import WebReceiver
 
 
@@ -24,6 +26,17 @@ class DatadogStage(WebStage):
             f"datadog://?endpoint={scheme}://127.0.0.1:{self.web.port}&api_key={self.secret}"
             "&concurrency=1&max_age=200000d"
         )
+
+    def kept(self, sent: Received) -> Received | None:
+        """A status is the level, or that of the stream. Milliseconds; the nanoseconds are those of the id."""
+        usual = {"stdout": "info", "stderr": "error"}
+        fields = dict(sent.fields)
+        if "status" in fields:
+            fields["fields"] = {"status": fields.pop("status")}
+        level = None if sent.level == usual.get(sent.stream or "") else sent.level
+        own = not (sent.id or "").endswith(str(sent.timestamp_ns))
+        stamp_ns = sent.timestamp_ns // 1_000_000 * 1_000_000 if own else sent.timestamp_ns
+        return replace(sent, level=level, fields=fields, timestamp_ns=stamp_ns)
 
     @contextlib.asynccontextmanager
     async def locked(self) -> AsyncIterator[None]:

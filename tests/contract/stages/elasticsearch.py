@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 from tests.contract.stage import Stage
 from tests.contract.web import WebStage
 from tests.receivers.elasticsearch import ElasticsearchReceiver
+from tests.receivers.parsed import dotted
 from tests.receivers.received import Received
 
 
@@ -23,8 +25,8 @@ class ElasticsearchStage(WebStage):
         return f"{self.address}/logs-docker-default?api_key=agent:{self.secret}"
 
     def kept(self, sent: Received) -> Received | None:
-        """A dot in the name of a label would make an object of it."""
-        return replace(sent, labels={name.replace(".", "_"): value for name, value in sent.labels.items()})
+        """A dot in the name of a label or field would make an object of it."""
+        return replace(sent, labels=_flat(sent.labels), fields=_flat(dotted(sent.fields)))
 
 
 class OpenSearchStage(ElasticsearchStage):
@@ -41,3 +43,7 @@ class OpenSearchStage(ElasticsearchStage):
         assert isinstance(self.web, ElasticsearchReceiver)
         self.web.rejects = 7
         yield None
+
+
+def _flat(names: Mapping[str, Any]) -> dict[str, Any]:
+    return {name.replace(".", "_"): value for name, value in names.items()}

@@ -7,19 +7,21 @@ import contextlib
 import os
 import tempfile
 from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
 from agent.encode.forward import CHUNK_BYTES
-from tests.contract.stage import Case, Shared, Stage, Tls
+from tests.contract.listening import ListeningStage
+from tests.contract.stage import Case, Shared, Tls
 from tests.receivers.forward import ForwardReceiver
 from tests.receivers.received import Received
 
 _OPEN = "there are no credentials but a certificate"
 
 
-class FluentStage(Stage):
+class FluentStage(ListeningStage):
     schemes: ClassVar[tuple[str, ...]] = ("fluent+tcp", "fluent+tls")
     cannot: ClassVar[Mapping[Case, str]] = {
         Case.SPLIT: "the receiver hangs up, or says nothing; the sink keeps to what is known of receivers",
@@ -29,21 +31,12 @@ class FluentStage(Stage):
     def __init__(self, directory: Path, shared: Shared, tls: Tls | None) -> None:
         super().__init__(directory, shared, tls)
         self.forward = self.made()
-        self._up = contextlib.AsyncExitStack()
 
     def made(self) -> ForwardReceiver:
         return ForwardReceiver(shared_key=self.secret, users={"me": self.secret})
 
-    @contextlib.asynccontextmanager
-    async def standing(self) -> AsyncIterator[None]:
-        await self._listen()
-        try:
-            yield
-        finally:
-            await self._up.aclose()
-
-    async def _listen(self) -> None:
-        await self._up.enter_async_context(self.forward.listening(self.tls.context() if self.tls else None))
+    def listening(self) -> AbstractAsyncContextManager[object]:
+        return self.forward.listening(self.tls.context() if self.tls else None)
 
     @property
     def address(self) -> str:
@@ -85,12 +78,6 @@ class FluentStage(Stage):
         yield
         self.forward.shared_key = self.secret
 
-    @contextlib.asynccontextmanager
-    async def absent(self) -> AsyncIterator[None]:
-        await self._up.aclose()
-        yield
-        await self._listen()
-
 
 class FluentBitStage(FluentStage):
     """Which hangs up at a wrong key."""
@@ -127,11 +114,8 @@ class FluentUnixStage(FluentStage):
             async with super().standing():
                 yield
 
-    async def _listen(self) -> None:
-        await self._up.enter_async_context(self._listening())
-
     @contextlib.asynccontextmanager
-    async def _listening(self) -> AsyncIterator[None]:
+    async def listening(self) -> AsyncIterator[None]:
         connections: set[asyncio.StreamWriter] = set()
 
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

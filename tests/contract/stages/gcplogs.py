@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -57,6 +58,8 @@ class GcpLogsStage(WebStage):
         return await super().have(count)
 
     def kept(self, sent: Received) -> Received | None:
+        """LogSeverity knows no trace."""
+        sent = replace(sent, level="debug") if sent.level == "trace" else sent
         return sent if len(sent.message) < ENTRY_BYTES else None
 
     @contextlib.asynccontextmanager

@@ -15,12 +15,14 @@ from tests.contract.stages.tcp import TcpStage
 from tests.contract.web import WebStage
 from tests.receivers.datagrams import DatagramReceiver
 from tests.receivers.gelf import GelfHttp, GelfTcp, GelfUdp
+from tests.receivers.parsed import among_labels, as_severity, as_text
 from tests.receivers.received import Received
 
 
-def never_blank(sent: Received) -> Received:
-    """Graylog drops a message without text: it gets a dash."""
-    return sent if sent.message.strip() else replace(sent, message="-")
+def as_graylog_can(sent: Received) -> Received:
+    """It drops a message without text, which gets a dash, and fields that are true or false, which become text."""
+    sent = sent if sent.message.strip() else replace(sent, message="-")
+    return among_labels(as_severity(sent), str, lambda value: as_text(value) if value is True else value)
 
 
 class GelfUdpStage(DatagramStage):
@@ -35,7 +37,7 @@ class GelfUdpStage(DatagramStage):
         return f"gelf+udp://127.0.0.1:{self.receiver.port}"
 
     def kept(self, sent: Received) -> Received | None:
-        return never_blank(sent)
+        return as_graylog_can(sent)
 
     @contextlib.asynccontextmanager
     async def refusing(self) -> AsyncIterator[bytes]:
@@ -54,7 +56,7 @@ class GelfTcpStage(TcpStage):
         self._tcp = GelfTcp()
 
     def kept(self, sent: Received) -> Received | None:
-        return never_blank(sent)
+        return as_graylog_can(sent)
 
     @contextlib.asynccontextmanager
     async def refusing(self) -> AsyncIterator[bytes]:
@@ -73,7 +75,7 @@ class GelfHttpStage(WebStage):
         return f"{self.address}?token={self.secret}"
 
     def kept(self, sent: Received) -> Received | None:
-        return never_blank(sent)
+        return as_graylog_can(sent)
 
 
 class GelfHttpBulkStage(GelfHttpStage):

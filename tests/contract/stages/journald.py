@@ -10,6 +10,7 @@ from tests.contract.datagrams import CANNOT, DatagramStage
 from tests.contract.stage import Case
 from tests.receivers.datagrams import DatagramReceiver
 from tests.receivers.journald import NativeSocket
+from tests.receivers.parsed import among_labels, as_severity, as_text
 from tests.receivers.received import Received
 
 
@@ -30,6 +31,10 @@ class JournaldStage(DatagramStage):
         return f"journald:?socket={self.receiver.path}&full_id=true"
 
     def kept(self, sent: Received) -> Received | None:
-        """Names of labels in the journal's letters."""
-        labels = {name.upper().replace(".", "_"): value for name, value in sent.labels.items()}
-        return replace(sent, labels=labels)
+        """Names of labels and fields in the journal's letters."""
+        sent = replace(sent, labels={_name(name): value for name, value in sent.labels.items()})
+        return among_labels(as_severity(sent), _name, as_text)
+
+
+def _name(name: str) -> str:
+    return name.upper().replace(".", "_")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
-from tests.contract.stage import Shared, Stage, Tls
+from tests.contract.listening import ListeningStage
+from tests.contract.stage import Shared, Tls
 from tests.receivers.kafka import Answer, KafkaCluster
 from tests.receivers.received import Received
 
@@ -14,25 +16,16 @@ NOT_ENOUGH_REPLICAS, REQUEST_TIMED_OUT = 19, 7
 POISON = "poison"
 
 
-class KafkaStage(Stage):
+class KafkaStage(ListeningStage):
     schemes = ("kafka", "kafka+tls")
     options = ""
 
     def __init__(self, directory: Path, shared: Shared, tls: Tls | None) -> None:
         super().__init__(directory, shared, tls)
         self._cluster = KafkaCluster(nodes=2, user="agent", password=self.secret)
-        self._up = contextlib.AsyncExitStack()
 
-    @contextlib.asynccontextmanager
-    async def standing(self) -> AsyncIterator[None]:
-        await self._listen()
-        try:
-            yield
-        finally:
-            await self._up.aclose()
-
-    async def _listen(self) -> None:
-        await self._up.enter_async_context(self._cluster.listening(self.tls.context() if self.tls else None))
+    def listening(self) -> AbstractAsyncContextManager[object]:
+        return self._cluster.listening(self.tls.context() if self.tls else None)
 
     @property
     def url(self) -> str:
@@ -75,12 +68,6 @@ class KafkaStage(Stage):
         self._cluster.password = "another"
         yield
         self._cluster.password = self.secret
-
-    @contextlib.asynccontextmanager
-    async def absent(self) -> AsyncIterator[None]:
-        await self._up.aclose()
-        yield
-        await self._listen()
 
 
 class KafkaZstdStage(KafkaStage):

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from tests.contract.web import WebStage
 from tests.receivers.loki import LINE_BYTES, LokiReceiver
+from tests.receivers.parsed import among_labels, as_text
 from tests.receivers.received import Received
 
 
@@ -21,9 +22,14 @@ class LokiStage(WebStage):
         return f"{self.address}?token={self.secret}"
 
     def kept(self, sent: Received) -> Received | None:
-        """Loki keeps names of labels in its own letters."""
-        return replace(sent, labels={name.replace(".", "_"): value for name, value in sent.labels.items()})
+        """Loki keeps names of labels and fields in its own letters."""
+        sent = replace(sent, labels={_name(name): value for name, value in sent.labels.items()})
+        return among_labels(sent, _name, as_text)
 
     @contextlib.asynccontextmanager
     async def refusing(self) -> AsyncIterator[bytes]:
         yield b"x" * (LINE_BYTES + 1)
+
+
+def _name(name: str) -> str:
+    return name.replace(".", "_")

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 from tests.contract.web import WebStage
 from tests.receivers.otlp import OtlpReceiver
+from tests.receivers.parsed import dotted
+from tests.receivers.received import Received
 from tests.receivers.web import Answer
 
 
@@ -17,6 +20,9 @@ class OtlpStage(WebStage):
     @property
     def url(self) -> str:
         return f"{self.address}?token={self.secret}"
+
+    def kept(self, sent: Received) -> Received | None:
+        return replace(sent, fields=dotted(sent.fields))
 
     @contextlib.asynccontextmanager
     async def failing(self) -> AsyncIterator[None]:

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import ClassVar, cast
 
+from tests.contract.listening import ListeningStage
 from tests.contract.play import DEADLINE_S
-from tests.contract.stage import Case, Shared, Stage, Tls
+from tests.contract.stage import Case, Shared, Tls
 from tests.receivers.program import until
 from tests.receivers.proxy import Proxy
-from tests.receivers.received import Received, read_line
+from tests.receivers.received import Faulty, Received, read_line
 from tests.receivers.redis import PASSWORD, USER, RedisServer, redis_server
 
 LONGEST_BYTES = 1 << 20  # the least that Redis lets itself be limited to
 
 
-class RedisStage(Stage):
+class RedisStage(ListeningStage):
     schemes = ("redis", "rediss")
     cannot: ClassVar[Mapping[Case, str]] = {
         Case.SPLIT: "Redis knows no size of a request, only of a record",
@@ -30,15 +32,9 @@ class RedisStage(Stage):
         self._redis: RedisServer = shared.once(redis_server)
         self._key = f"logs-{directory.name}"
         self._proxy = Proxy("127.0.0.1", self._redis.port, tls.context() if tls else None)
-        self._up = contextlib.AsyncExitStack()
 
-    @contextlib.asynccontextmanager
-    async def standing(self) -> AsyncIterator[None]:
-        await self._up.enter_async_context(self._proxy.listening())
-        try:
-            yield
-        finally:
-            await self._up.aclose()
+    def listening(self) -> AbstractAsyncContextManager[object]:
+        return self._proxy.listening()
 
     @property
     def url(self) -> str:
@@ -47,15 +43,14 @@ class RedisStage(Stage):
 
     async def have(self, count: int) -> list[Received]:
         until(lambda: self._count() >= count, DEADLINE_S)
-        return [read_line(record) for record in self._records()]
+        return self._received()
 
     def _count(self) -> int:
         return int(self._redis.admin.xlen(self._key))
 
-    def _records(self) -> list[bytes]:
-        """What is in each entry: the record, and nothing else."""
+    def _received(self) -> list[Received]:
         entries = cast("list[tuple[bytes, dict[bytes, bytes]]]", self._redis.admin.xrange(self._key))
-        return [record for _, fields in entries for record in [fields.pop(b"record")] if not fields]
+        return [_read(fields) for _, fields in entries]
 
     @contextlib.asynccontextmanager
     async def throttling(self) -> AsyncIterator[float | None]:
@@ -86,12 +81,6 @@ class RedisStage(Stage):
         yield
         self._redis.admin.acl_setuser(USER, enabled=True, reset_passwords=True, passwords=[f"+{PASSWORD}"])
 
-    @contextlib.asynccontextmanager
-    async def absent(self) -> AsyncIterator[None]:
-        await self._up.aclose()
-        yield
-        await self._up.enter_async_context(self._proxy.listening())
-
     @contextlib.contextmanager
     def _set(self, name: str, value: int) -> Iterator[None]:
         before = str(self._redis.admin.config_get(name)[name])
@@ -108,5 +97,16 @@ class RedisListStage(RedisStage):
     def _count(self) -> int:
         return int(self._redis.admin.llen(self._key))
 
-    def _records(self) -> list[bytes]:
-        return cast("list[bytes]", self._redis.admin.lrange(self._key, 0, -1))
+    def _received(self) -> list[Received]:
+        return [
+            read_line(record) for record in cast("list[bytes]", self._redis.admin.lrange(self._key, 0, -1))
+        ]
+
+
+def _read(entry: dict[bytes, bytes]) -> Received:
+    """What is in an entry: the record, its level beside it, and nothing else."""
+    record = read_line(entry[b"record"])
+    beside = {b"level": record.level.encode()} if record.level else {}
+    if entry != {b"record": entry[b"record"], **beside}:
+        raise Faulty(f"an entry of {entry}")
+    return record

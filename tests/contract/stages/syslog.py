@@ -12,6 +12,7 @@ from tests.contract.datagrams import CANNOT, DatagramStage
 from tests.contract.stage import Case, Shared, Tls
 from tests.contract.stages.tcp import TcpStage
 from tests.receivers.datagrams import DatagramReceiver
+from tests.receivers.parsed import among_labels, as_severity, as_text
 from tests.receivers.received import Received
 from tests.receivers.syslog import SyslogDatagrams, SyslogTcp
 
@@ -21,7 +22,8 @@ TOO_LONG = b"x" * 8192
 def as_rfc5424_can(sent: Received) -> Received:
     """Time to the microsecond; in names of labels no dots, which syslog-ng takes for a path."""
     labels = {name.replace(".", "_"): value for name, value in sent.labels.items()}
-    return replace(sent, timestamp_ns=sent.timestamp_ns // 1000 * 1000, labels=labels)
+    sent = replace(sent, timestamp_ns=sent.timestamp_ns // 1000 * 1000, labels=labels)
+    return among_labels(as_severity(sent), lambda name: name.replace(".", "_"), as_text)
 
 
 class SyslogTcpStage(TcpStage):

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import ClassVar
 
-from tests.contract.stage import Case, Shared, Stage, Tls
+from tests.contract.listening import ListeningStage
+from tests.contract.stage import Case, Shared, Tls
 from tests.receivers.received import Received
 from tests.receivers.tcp import TcpReceiver
 
 _SILENT = "the receiver never answers"
 
 
-class TcpStage(Stage):
+class TcpStage(ListeningStage):
     schemes = ("tcp", "tls")
     cannot: ClassVar[Mapping[Case, str]] = {
         Case.SPLIT: _SILENT,
@@ -27,18 +29,9 @@ class TcpStage(Stage):
     def __init__(self, directory: Path, shared: Shared, tls: Tls | None) -> None:
         super().__init__(directory, shared, tls)
         self._tcp = TcpReceiver()
-        self._up = contextlib.AsyncExitStack()
 
-    @contextlib.asynccontextmanager
-    async def standing(self) -> AsyncIterator[None]:
-        await self._listen()
-        try:
-            yield
-        finally:
-            await self._up.aclose()
-
-    async def _listen(self) -> None:
-        await self._up.enter_async_context(self._tcp.listening(self.tls.context() if self.tls else None))
+    def listening(self) -> AbstractAsyncContextManager[object]:
+        return self._tcp.listening(self.tls.context() if self.tls else None)
 
     @property
     def url(self) -> str:
@@ -51,9 +44,3 @@ class TcpStage(Stage):
     async def cutting(self) -> AsyncIterator[None]:
         self._tcp.reset_after = 50_000
         yield
-
-    @contextlib.asynccontextmanager
-    async def absent(self) -> AsyncIterator[None]:
-        await self._up.aclose()
-        yield
-        await self._listen()
