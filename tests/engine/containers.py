@@ -19,6 +19,11 @@ def numbered_lines(count: int, *, width: int = 6) -> str:
     return f"awk 'BEGIN {{ for (i = 1; i <= {count}; i++) printf \"%0{width}d\\n\", i }}'"
 
 
+def fleeting(number: int) -> str:
+    """A script that prints a first and a last line and lives for 50 ms: see `shipping.unread`."""
+    return f"echo first {number}; usleep 50000; echo last {number}"
+
+
 class RunContainer:
     """Runs shell scripts in containers of their own; all are removed, running or not, when it ends.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -16,6 +17,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+
+from docker.models.containers import Container
 
 from agent.spool import inspect
 
@@ -91,6 +94,10 @@ class Agent:
         """Its own log (and what the console sink printed)."""
         return self.log.read_text() if self.log.exists() else ""
 
+    def lost(self, cause: str) -> set[str | None]:
+        """The containers of which it reported that records are lost, by this cause."""
+        return set(re.findall(rf"lost .* records of container (\S+) between .*: {cause}", self.said()))
+
     def kill(self) -> None:
         """SIGKILL, if it runs."""
         if self.process.poll() is None:
@@ -113,11 +120,16 @@ class Agent:
 
 
 class Lines:
-    """A TCP receiver of JSON lines in a thread; keeps each record's message, in order of arrival."""
+    """A TCP receiver of JSON lines in a thread; keeps each record's message, in order of arrival.
 
-    def __init__(self) -> None:
+    deaf  it takes connections and reads nothing until it is told to; its kernel acknowledges a few lines all the same
+    """
+
+    def __init__(self, *, deaf: bool = False) -> None:
         self.messages: list[str] = []
-        self.deaf = False
+        self._hears = threading.Event()
+        if not deaf:
+            self.hear()
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.url = f"tcp://127.0.0.1:{self._socket.getsockname()[1]}"
         self._peers: list[socket.socket] = []
@@ -134,15 +146,19 @@ class Lines:
             each.close()
         self._thread.join(5)
 
+    def hear(self) -> None:
+        """Read from now on, and what has come so far."""
+        self._hears.set()
+
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
             while True:
                 peer, _ = self._socket.accept()
                 self._peers.append(peer)
-                if not self.deaf:
-                    threading.Thread(target=self._read, args=(peer,), daemon=True).start()
+                threading.Thread(target=self._read, args=(peer,), daemon=True).start()
 
     def _read(self, peer: socket.socket) -> None:
+        self._hears.wait()
         with contextlib.suppress(OSError), peer.makefile("rb") as lines:
             for line in lines:
                 if line.endswith(b"\n"):  # a line cut off by a kill is sent again, whole
@@ -172,3 +188,13 @@ def messages(path: Path) -> list[str]:
 def twice(all_of_them: list[str]) -> dict[str, int]:
     """Those that came more than once."""
     return {text: count for text, count in Counter(all_of_them).items() if count > 1}
+
+
+def unread(made: Sequence[Container], path: Path) -> set[str | None]:
+    """Of containers numbered in this order that ran `containers.fleeting`, those whose two lines have not come."""
+    arrived = set(messages(path))
+    return {
+        container.name
+        for number, container in enumerate(made)
+        if not {f"first {number}", f"last {number}"} <= arrived
+    }

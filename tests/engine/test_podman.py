@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from docker.models.containers import Container
 
-from tests.engine.containers import RunContainer
+from tests.engine.containers import RunContainer, fleeting
 from tests.engine.dockerd import Engine
-from tests.engine.shipping import Agent, messages, twice, until
+from tests.engine.shipping import Agent, messages, twice, unread, until
 
 pytestmark = pytest.mark.engine
 
@@ -33,30 +30,18 @@ def test_of_containers_removed_before_podman_told_of_them_a_loss_is_told(
     """What came, came once; of each container of which something is missing it is said."""
     path, url = _file(tmp_path)
     with Agent(engine.host, tmp_path, {"file": url}, include=f"label={run_container.label}") as agent:
-        made = [
-            run_container(f"echo first {number}; usleep 50000; echo last {number}", auto_remove=True)
-            for number in range(20)
-        ]
+        made = [run_container(fleeting(number), auto_remove=True) for number in range(20)]
         run_container("echo heard")
         until(lambda: "heard" in messages(path), "a later container is read", told=agent.said)
-        until(lambda: _missing(made, path) <= _lost(agent), "each loss is told", told=agent.said)
+        until(
+            lambda: unread(made, path) <= agent.lost("container_removed"),
+            "each loss is told",
+            told=agent.said,
+        )
         assert agent.stop() == 0
     assert not twice(messages(path))
-    assert _missing(made, path), "nothing was removed too early: then this test shows nothing"
-    assert _lost(agent) <= {container.name for container in made}
-
-
-def _missing(made: Sequence[Container], path: Path) -> set[str | None]:
-    arrived = set(messages(path))
-    return {
-        container.name
-        for number, container in enumerate(made)
-        if not {f"first {number}", f"last {number}"} <= arrived
-    }
-
-
-def _lost(agent: Agent) -> set[str | None]:
-    return set(re.findall(r"lost .* records of container (\S+) between .*: container_removed", agent.said()))
+    assert unread(made, path), "nothing was removed too early: then this test shows nothing"
+    assert agent.lost("container_removed") <= {container.name for container in made}
 
 
 def test_a_container_between_two_runs_is_not_attached_to(

@@ -12,9 +12,9 @@ import pytest
 from docker.errors import APIError
 from docker.models.containers import Container
 
-from tests.engine.containers import RunContainer, numbered_lines
+from tests.engine.containers import RunContainer, fleeting, numbered_lines
 from tests.engine.dockerd import Engine, PrivateEngine
-from tests.engine.shipping import Agent, Lines, messages, records, twice, until
+from tests.engine.shipping import Agent, Lines, messages, records, twice, unread, until
 
 pytestmark = pytest.mark.engine
 #: Not rotated away: what rotation loses is another test's business.
@@ -125,18 +125,24 @@ def test_a_terminal_is_read_as_lines(engine: Engine, run_container: RunContainer
 def test_two_hundred_containers_that_live_50_ms_and_remove_themselves_are_read_whole(
     engine: Engine, run_container: RunContainer, tmp_path: Path
 ) -> None:
-    """`--rm`: the log is gone with the container."""
+    """`--rm`: the log is gone with the container, and a busy Engine may remove one before it has told of it.
+
+    Of such a one the loss is told, and they are few.
+    """
     if engine.podman:
         pytest.skip(
             "Podman tells of a container up to 250 ms after its start, when these are gone: see test_podman.py"
         )
     path, url = _file(tmp_path)
     with Agent(engine.host, tmp_path, {"file": url}, include=_only(run_container)) as agent:
-        for number in range(200):
-            run_container(f"echo first {number}; usleep 50000; echo last {number}", auto_remove=True)
-        until(lambda: len(messages(path)) >= 400, "400 lines", told=agent.said)
-    wanted = [f"{which} {number}" for which in ("first", "last") for number in range(200)]
-    assert sorted(messages(path)) == sorted(wanted)
+        made = [run_container(fleeting(number), auto_remove=True) for number in range(200)]
+        until(
+            lambda: unread(made, path) <= agent.lost("container_removed"),
+            "of each all lines, or that they are lost",
+            told=agent.said,
+        )
+    assert not twice(messages(path))
+    assert len(unread(made, path)) <= 4, agent.said()
 
 
 def test_a_hundred_containers_started_at_once_are_all_read(
@@ -247,11 +253,10 @@ def test_a_stuck_and_a_dead_sink_hold_up_nobody_and_catch_up_after_a_restart(
     """Three sinks, one deaf, one down, 300,000 lines, 16 MiB for batches: the third has all, below 160 MiB."""
     count = 300_000
     path, url = _file(tmp_path)
-    with Lines() as deaf, Lines() as dead:
-        deaf.deaf = True
+    with Lines(deaf=True) as deaf, Lines() as dead:
         dead_url = dead.url
         dead.__exit__()
-        sinks = {"file": url, "deaf": deaf.url, "dead": dead_url}
+        sinks = {"file": url, "deaf": deaf.url + "?batch_records=20", "dead": dead_url}
         settings = {"include": _only(run_container), "memory_max_bytes": "16MiB", "shutdown_grace": "1s"}
         with Agent(engine.host, tmp_path, sinks, **settings) as agent:
             run_container(numbered_lines(count), log_opts=WHOLE)
@@ -259,16 +264,16 @@ def test_a_stuck_and_a_dead_sink_hold_up_nobody_and_catch_up_after_a_restart(
             assert messages(path) == _numbers(count)
             assert agent.peak_mib() < 160
             assert agent.stop() == 0
+        left = agent.waiting("deaf")
         with Lines() as one, Lines() as other:
             sinks = {"file": url, "deaf": one.url, "dead": other.url}
             with Agent(engine.host, tmp_path, sinks, **settings) as agent:
-                until(
-                    lambda: len(set(one.messages)) == len(set(other.messages)) == count,
-                    "both caught up",
-                    told=agent.said,
-                )
+                until(lambda: len(one.messages) >= left, "the deaf one caught up", told=agent.said)
+                until(lambda: len(other.messages) >= count, "the dead one caught up", told=agent.said)
                 assert agent.peak_mib() < 160
-            assert len(other.messages) == count
+            assert sorted(other.messages) == _numbers(count)
+            deaf.hear()
+            until(lambda: len({*deaf.messages, *one.messages}) >= count, "what only its kernel had taken")
         assert messages(path) == _numbers(count)
 
 
